@@ -63,7 +63,6 @@ ROWS: dict[str, tuple[str, list[str]]] = {
         "sequences",
         [*ONE_VIEW, "balance=class-weights", *NOT_PUT_BACK],
     ),
-    "one view, balanced sampling": ("sequences", [*ONE_VIEW, "balance=sampling"]),
     "one view, balanced sampling, prior not put back": (
         "sequences",
         [*ONE_VIEW, "balance=sampling", *NOT_PUT_BACK],
@@ -74,7 +73,6 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     ),
     "sequences": ("sequences", MASK),
     "sequences, not calibrated": ("sequences", [*MASK, "calibration=none"]),
-    "sequences, balanced sampling": ("sequences", [*MASK, "balance=sampling"]),
     "sequences, balanced sampling, prior not put back": (
         "sequences",
         [*MASK, "balance=sampling", *NOT_PUT_BACK],

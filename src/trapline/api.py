@@ -124,6 +124,7 @@ if TYPE_CHECKING:
     from trapline.models import Recalibrated as Recalibrated
     from trapline.observations import Observations as Observations
     from trapline.pipeline import Walk
+    from trapline.prediction import Blanks as Blanks
     from trapline.prediction import Explained as Explained
     from trapline.prediction import Level as Level
     from trapline.prediction import PooledTable as PooledTable
@@ -285,6 +286,7 @@ if TYPE_CHECKING:
         how: PoolingMethod | Literal["node-mean"] | None
         without_box: float
         place_days: float | None
+        blanks: Blanks | None
 
     class EvaluateOptions(TypedDict, total=False):
         """Of `evaluate`."""
@@ -2270,22 +2272,34 @@ def pool(
     how: PoolingMethod | Literal["node-mean"] | None = None,
     without_box: float = 1.0,
     place_days: float | None = None,
+    blanks: Blanks | None = None,
 ) -> Predictions:
     """Pool the predictions of the photos of each event into one answer.
 
     Args:
         predictions: of media, or of boxes.
         catalog: that was predicted, with its events; None where the predictions know it.
-        rows: `media`: a row a photo, with its event's answer; `event`: a row an event.
+        rows: `media`: a row a photo, of which its event says what is there, and its own answer whether
+            anything is; `event`: a row an event.
         how: None as the model was fitted; else `mean`, `max`, `noisy-or`, … (`trapline.prediction.frames`).
         without_box: weight of media in which the detector found nothing, 0 to 1.
         place_days: answer events without a box by what else their location shows within so many days.
+        blanks: `event`: a row a photo has its event's whole answer, also where the photo is blank; None
+            leaves that to its `own`.
     """
     from trapline.prediction import pool_events
 
     loaded = as_predictions(predictions)
     media = _catalog_of(loaded, None if catalog is None else as_catalog(catalog))
-    pooled = pool_events(loaded, media, how=how, without_box=without_box, place_days=place_days, rows=rows)
+    pooled = pool_events(
+        loaded,
+        media,
+        how=how,
+        without_box=without_box,
+        place_days=place_days,
+        rows=rows,
+        blanks=blanks,
+    )
     return replace(pooled, catalog=media)
 
 
@@ -2299,6 +2313,7 @@ def pool_to_file(
     how: PoolingMethod | Literal["node-mean"] | None = None,
     without_box: float = 1.0,
     place_days: float | None = None,
+    blanks: Blanks | None = None,
     rows_per_file: Count | None = None,
 ) -> PooledTable:
     """The same as `pool`, from table to table some events at a time: more media need little more memory.
@@ -2311,6 +2326,7 @@ def pool_to_file(
         how: see there.
         without_box: see there.
         place_days: see there; with it all is in memory at once.
+        blanks: see there.
         rows_per_file: write a folder of Parquet files of so many rows each, and not one file.
     """
     from trapline.prediction import pool_table, scan_table
@@ -2324,6 +2340,7 @@ def pool_to_file(
         how=how,
         without_box=without_box,
         place_days=place_days,
+        blanks=blanks,
         rows_per_file=rows_per_file,
     )
 

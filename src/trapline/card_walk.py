@@ -429,6 +429,8 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None, spoken: Observation
         yield from card_doubts(model.card)
         if blank_column(labels) is None:
             yield "Where the detector sees no animal, its word stands: the model cannot say that."
+        else:
+            yield "Whether a photo of a visit is blank, its own answer says."
     yield "Photos and visits are counted, not animals. Times are those of the camera's clock."
     if catalog.table["camera_time"].is_null().all():
         yield (

@@ -285,6 +285,14 @@ def smallest_taxonomy(bench: Bench) -> str:
     return bench.run("taxonomy.py", bench.folder, "-o", "out", "--only", "fit", "--way", "taxa-flat")
 
 
+def smallest_blank_frames(bench: Bench) -> str:
+    return bench.run("blank_frames.py", bench.trailcam_bursts(8), "--cache", "cache", "--samples", 20)
+
+
+def smallest_pooling_choice(bench: Bench) -> str:
+    return bench.run("pooling_choice.py", "--repeats", 1, "--judged", 50)
+
+
 def smallest_trailcam_bursts(bench: Bench) -> str:
     row = ["--row", "serengeti-benchmark"]
     return bench.run("trailcam_bursts.py", bench.trailcam_bursts(8), "-o", "out", *row)
@@ -337,6 +345,8 @@ FIELD = {
     "review_curve.py": (smallest_review_curve, "| table |"),
     "taxonomy.py": (smallest_taxonomy, ""),
     "trailcam-bursts/submit.sh": (smallest_bursts_submission, "seq_id,black_bear"),
+    "blank_frames.py": (smallest_blank_frames, "| own word on blanks (the default) |"),
+    "pooling_choice.py": (smallest_pooling_choice, "| 30 | 5 |"),
     "trailcam_bursts.py": (smallest_trailcam_bursts, "serengeti-benchmark"),
     "train.py": (smallest_train, "| conser-vision-resnet50, 1 epochs"),
 }

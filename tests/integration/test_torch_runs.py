@@ -169,7 +169,11 @@ def test_bursts_with_two_species_have_no_part_in_the_pooling_of_bursts(
     bursts = world(labels=label, event_id=lambda row: f"e{int(row['media_id']) // 2}")
     card = ModelFile(train(tiny("epochs=1"), bursts, tmp_path / "run", cache=tmp_path / "cache")).card
     assert card.event is not None
-    assert card.event.selected_on == "validation: 1 events of 1 locations (1 with several labels left out)"
+    assert card.event.selected_on.startswith(
+        "validation: 1 events of 1 locations, 1 of several photos: fewer"
+    )
+    assert card.event.selected_on.endswith("so the mean is taken (1 with several labels left out)")
+    assert card.event.method == "mean"
     only = bursts.filter(pl.col("event_id") != "e5")
     assert ModelFile(train(tiny("epochs=1"), only, tmp_path / "only", cache=tmp_path)).card.event is None
 

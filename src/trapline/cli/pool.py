@@ -32,8 +32,18 @@ def run(
         ),
     ] = None,
     rows: Annotated[
-        str, typer.Option(help="media: a row a photo, with its event's answer. event: a row an event.")
+        str,
+        typer.Option(
+            help="media: a row a photo, of which its event says what is there. event: a row an event."
+        ),
     ] = "media",
+    blanks: Annotated[
+        str | None,
+        typer.Option(
+            help="Who says whether anything is on a photo: its own answer, or its event's, which gives the "
+            "animal of a visit to its blank frames too. [own, where the model knows blanks]"
+        ),
+    ] = None,
     rows_per_file: RowsPerFile = None,
     force: Force = False,
 ) -> None:
@@ -49,6 +59,7 @@ def run(
         how=how,  # type: ignore[arg-type]
         without_box=without_box,
         place_days=place_days,
+        blanks=blanks,  # type: ignore[arg-type]
         rows_per_file=rows_per_file,
     )
     assert done.facts.pooled is not None

@@ -253,14 +253,14 @@ def _origin(card: Card) -> str:
 
 
 def _promise(card: Card) -> str:
-    from trapline.models import describe_answers, promise_doubt
+    from trapline.models import describe_answers, describe_units, promise_doubt
 
     made = card.taxonomy.get("rollup")
     if not made:
         return ""
     if lacking := promise_doubt(card):
         return lacking
-    where = f"{made['media']} single photos of {made['groups']} {made['over']}"
+    where = f"{made['media']} single photos of {describe_units(made)}"
     asked = f"{made['answer']} of photos were to be answered: " if made.get("answer") else ""
     kept = (
         f"precision {made['promise']:.2f} a rank with confidence {made['confidence']:.2f}, chosen on {where}"

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from trapline import metrics
 from trapline.evaluation.result import ConstantGuess
 from trapline.evaluation.training_media import Training
+from trapline.models import blank_column
 
 
 def compare_with_constants(
@@ -22,7 +23,8 @@ def compare_with_constants(
     """Every figure for a uniform guess, the label frequencies, and the most frequent label.
 
     Frequencies are those of the training media where these are known, else those of the evaluated media
-    themselves, which flatters the guess; its meaning says which.
+    themselves, which flatters the guess; its meaning says which. A guess is judged as a model is: of several
+    labels `blank` is said alone.
 
     Args:
         truth: of the evaluated media, as the metrics take it.
@@ -48,10 +50,11 @@ def compare_with_constants(
         guesses.append(("majority", f"always {name}, the most frequent label of the {source}", majority))
     else:
         guesses.append(("nothing", "no label at all", np.zeros(len(labels))))
+    blank = None if single else blank_column(labels)
     results = []
     for name, meaning, row in guesses:
         alike = np.tile(row, (len(truth), 1))
-        measured = metrics.measure(truth, alike, weights, exclusive=exclusive, kept=kept)
+        measured = metrics.measure(truth, alike, weights, blank, exclusive, kept)
         figures = {key: float(value) for key, value in measured.items() if not np.isnan(value)}
         results.append(ConstantGuess(name=name, meaning=meaning, metrics=figures))
     return tuple(results)

@@ -262,7 +262,7 @@ def _clocks_that_jump(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _jumps_of_cameras(timed: pl.DataFrame) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Of cameras whose clocks jump: the first of their timed rows, where they go back, and where they leap."""
+    """Of cameras whose clocks jump: their first timed row, where they go back, and where they leap."""
     camera = timed.select(pl.struct("location_id", "deployment_id").rank("dense")).to_series()
     order = shooting_order(timed["file_path"], camera)
     timed, camera = timed[order], camera[order].alias("_camera")

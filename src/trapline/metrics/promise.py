@@ -18,6 +18,7 @@ confidence 0.9 it is 25 for 0.8, 49 for 0.9, 95 for 0.95 and 468 for 0.99.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,9 +111,18 @@ def lower_bound(
     """
     hits, codes = np.asarray(right, np.float64), _codes(groups)
     alike = intraclass_correlation(hits, codes) if correlation is None else correlation
-    smaller = min(1.0, effective_size_observed(hits, codes) / effective_size(codes, alike))
-    seen = _bound(hits.mean(), _size(codes, alike, confidence) * smaller, confidence)
-    return min(seen, bound_of_unseen(hits, codes, confidence))
+    return min(bound_of_seen(hits, codes, confidence, alike), bound_of_unseen(hits, codes, confidence))
+
+
+def bound_of_seen(right: ArrayLike, groups: ArrayLike, confidence: float, correlation: float) -> float:
+    """The lower bound of the share that is right, by the smaller of the two effective sizes.
+
+    0 for a single group. Of seasons and data sets it is all that counts: there are a handful of them, and
+    none imagined beside them could ever be ruled out.
+    """
+    hits, codes = np.asarray(right, np.float64), _codes(groups)
+    smaller = min(1.0, effective_size_observed(hits, codes) / effective_size(codes, correlation))
+    return _bound(hits.mean(), _size(codes, correlation, confidence) * smaller, confidence)
 
 
 def bound_of_unseen(right: ArrayLike, groups: ArrayLike, confidence: float = 0.9) -> float:
@@ -188,7 +198,13 @@ def _bound(share: float, size: float, confidence: float) -> float:
 
 
 def choose_threshold(
-    scores: ArrayLike, right: ArrayLike, groups: ArrayLike, *, promise: float, confidence: float = 0.9
+    scores: ArrayLike,
+    right: ArrayLike,
+    groups: ArrayLike,
+    *,
+    promise: float,
+    confidence: float = 0.9,
+    also: Sequence[ArrayLike] = (),
 ) -> Promise | None:
     """The lowest threshold of which it can be said that `promise` of the answers are right.
 
@@ -207,6 +223,9 @@ def choose_threshold(
         groups: [N], the location of each media.
         promise: the share of right answers.
         confidence: that it holds at new locations.
+        also: other axes [N] along which outcomes may be alike, as the season of each media: the promise must
+            hold along each, and the least of their bounds counts (`bound_of_seen`). Where an axis has few
+            units its effective size falls by Student's correction; of a single unit nothing can be promised.
 
     Returns:
         None where no threshold can promise that much, and with fewer than `FEW_LOCATIONS` locations.
@@ -215,18 +234,20 @@ def choose_threshold(
         DataError: the lengths differ.
     """
     values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
-    locations = _codes(groups)
-    if not len(values) == len(hits) == len(locations):
+    axes = [_codes(axis) for axis in (groups, *also)]
+    if not len(values) == len(hits) or any(len(axis) != len(values) for axis in axes):
         raise DataError("Scores, outcomes and groups must be of one length.")
     if len(values) == 0:
         return None
     order = np.argsort(-values, kind="stable")
-    values, hits, locations = values[order], hits[order], locations[order]
-    alike = intraclass_correlation(hits, locations)
+    values, hits, axes = values[order], hits[order], [axis[order] for axis in axes]
+    alike = [intraclass_correlation(hits, axis) for axis in axes]
     kept = None
-    for count in _counts(values, locations, alike, promise, confidence):
-        bound = lower_bound(hits[:count], locations[:count], confidence, alike)
-        groups_there = int(_codes(locations[:count]).max()) + 1
+    for count in _counts(values, axes, alike, promise, confidence):
+        bound = lower_bound(hits[:count], axes[0][:count], confidence, alike[0])
+        for axis, one in zip(axes[1:], alike[1:], strict=True):
+            bound = min(bound, bound_of_seen(hits[:count], axis[:count], confidence, one))
+        groups_there = int(_codes(axes[0][:count]).max()) + 1
         if bound < promise or groups_there < FEW_LOCATIONS:
             break
         kept = Promise(float(values[count - 1]), count, int(hits[:count].sum()), groups_there, bound)
@@ -234,7 +255,11 @@ def choose_threshold(
 
 
 def _counts(
-    values: Floats, locations: npt.NDArray[np.generic], alike: float, promise: float, confidence: float
+    values: Floats,
+    axes: Sequence[npt.NDArray[np.int64]],
+    alike: Sequence[float],
+    promise: float,
+    confidence: float,
 ) -> list[int]:
     """How many media pass each threshold that is tried: decided by the scores, the groups and `alike`.
 
@@ -245,9 +270,9 @@ def _counts(
     share = 1 - _MISTAKES_AT_FIRST * (1 - promise)
 
     def enough(count: int) -> bool:
-        of_these = locations[:count]
-        unseen = bound_of_unseen(np.full(count, share), of_these, confidence)
-        return min(_bound(share, _size(of_these, alike, confidence), confidence), unseen) >= promise
+        sizes = [_size(axis[:count], one, confidence) for axis, one in zip(axes, alike, strict=True)]
+        unseen = bound_of_unseen(np.full(count, share), axes[0][:count], confidence)
+        return min(_bound(share, min(sizes), confidence), unseen) >= promise
 
     low, high = 0, len(ends)
     while low < high:  # the first end with enough media; nearly monotone, which is near enough

@@ -1,6 +1,7 @@
 from .after_embedding import answer_embeddings as answer_embeddings
 from .answer_choices import choose_by_share as choose_by_share
 from .answer_choices import describe_answers as describe_answers
+from .answer_choices import describe_units as describe_units
 from .answer_choices import with_answers as with_answers
 from .box_kinds import BoxKinds as BoxKinds
 from .calibrated import apply_calibration as apply_calibration

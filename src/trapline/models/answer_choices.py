@@ -89,6 +89,13 @@ def with_answers(card: Card, *, promise: float | None = None, answer: object = N
     return card.model_copy(update=changes)
 
 
+def describe_units(made: Mapping[str, Any]) -> str:
+    """What a promise of a card's `rollup` was chosen over, for people: `17 locations and 4 seasons`."""
+    axes: Mapping[str, int] = made.get("axes") or {}
+    others = "".join(f" and {count} {name}" for name, count in axes.items())
+    return f"{made['groups']} {made['over']}{others}"
+
+
 def describe_answers(card: Card) -> str:
     """How many photos the answers of a model of taxa reach, and how often they are right; empty for others.
 

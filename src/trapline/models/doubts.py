@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from trapline.metrics import TEMPERATURES
-from trapline.models.answer_choices import choose_by_share, describe_answers
+from trapline.models.answer_choices import choose_by_share, describe_answers, describe_units
 from trapline.models.card import Card
 from trapline.taxonomy import AnswerShare
 
@@ -142,10 +145,30 @@ def promise_doubt(card: Card) -> str:
         else "it answers nothing (the column answer stays empty)"
     )
     return (
-        f"No rank could be promised: on {made['media']} single photos of {made['groups']} {made['over']} no "
+        f"No rank could be promised: on {made['media']} single photos of {describe_units(made)} no "
         f"probability was found from which {made['promise']:.0%} of answers are right, with confidence "
-        f"{made['confidence']:.2f}; so {left}. {MORE_ANSWERS} Or take the ranks' own columns as they are."
+        f"{made['confidence']:.2f}; so {left}.{_why_broken(made)} {MORE_ANSWERS} Or take the ranks' own "
+        "columns as they are."
     )
+
+
+def _why_broken(made: Mapping[str, Any]) -> str:
+    """Which labels break a promise, and over what; empty where the card does not tell."""
+    of_promise = [one for one in made.get("choices") or () if one["promise"] == made["promise"]]
+    broken = of_promise[0].get("broken_by") if of_promise else None
+    if not broken:
+        return ""
+    wrong = ", ".join(f"{label} {count}" for label, count in broken["wrong"].items())
+    surely = f"of the {broken['sure']} photos that it answers so surely at {broken['level']}"
+    sentences = [
+        f" {surely.capitalize()}, most wrong are those of: {wrong}."
+        if wrong
+        else f" None {surely} is wrong: they are too few, or of too few locations."
+    ]
+    names = [made["over"] if name == "groups" else name for name in broken["over"]]
+    if made.get("axes") and names:
+        sentences.append(f"Alone already it does not hold over {' or '.join(names)}.")
+    return " ".join(sentences)
 
 
 def kinds_doubt(card: Card) -> str:

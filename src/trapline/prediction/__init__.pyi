@@ -54,6 +54,7 @@ from .parts import shared_key as shared_key
 from .parts import whole as whole
 from .parts import whole_catalog as whole_catalog
 from .parts import whole_events as whole_events
+from .pooling import Blanks as Blanks
 from .pooling import PooledTable as PooledTable
 from .pooling import Rows as Rows
 from .pooling import pool_events as pool_events

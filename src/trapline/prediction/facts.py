@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, JsonValue, PlainSerializer
 
@@ -19,14 +19,16 @@ class PoolingOptions(Record):
     Attributes:
         without_box: the weight of media in which the detector found nothing, over 1 for the others.
         place_days: events without a box were answered by what else their location shows within so many days.
+        blanks: `own`: each media says for itself how likely it is blank; `event`: its event does.
     """
 
     without_box: float
     place_days: float | None
+    blanks: Literal["own", "event"] = "event"
 
     def __str__(self) -> str:
         suffix = "" if self.place_days is None else f" --place-days {self.place_days:g}"
-        return f"--without-box {self.without_box:g}{suffix}"
+        return f"--without-box {self.without_box:g}{suffix}{' --blanks own' if self.blanks == 'own' else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class Pooled(PoolingOptions):
     @property
     def options(self) -> PoolingOptions:
         """Without the method."""
-        return PoolingOptions(without_box=self.without_box, place_days=self.place_days)
+        return PoolingOptions(without_box=self.without_box, place_days=self.place_days, blanks=self.blanks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +144,33 @@ class HeldOutAnswers(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BrokenPromise(Record):
+    """Why no rank of taxa keeps a promise.
+
+    Attributes:
+        level: the broadest rank, of which the next two are.
+        sure: media answered there with a probability of the promise or more.
+        wrong: label → how many of its media are wrong among these, the worst first.
+        over: the axes along which, each taken alone, no threshold keeps it; `groups` are locations or events.
+    """
+
+    level: str
+    sure: int
+    wrong: dict[str, int]
+    over: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnswerChoice(Record):
-    """The thresholds that keep a promise, and level → what they answer there, or as finely as can be."""
+    """The thresholds that keep a promise, and level → what they answer there, or as finely as can be.
+
+    `broken_by` says why, where there is no threshold for a taxon.
+    """
 
     promise: float
     thresholds: dict[str, float]
     curve: dict[str, HeldOutAnswers]
+    broken_by: BrokenPromise | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +184,7 @@ class RollUpPromise(Record):
         media: it was found on.
         groups: of media that are right or wrong together.
         over: what the groups are.
+        axes: what else it must hold along, `seasons` or `sets` → how many there are.
         chosen_on: level → what its threshold was chosen on.
         unanswered: media that are answered at no level.
         answer: the share of media that was asked for, where the promise followed from that.
@@ -173,6 +197,7 @@ class RollUpPromise(Record):
     media: int | None = None
     groups: int | None = None
     over: str | None = None
+    axes: dict[str, int] | None = None
     chosen_on: dict[str, LevelPromise] | None = None
     unanswered: int | None = None
     answer: str | None = None

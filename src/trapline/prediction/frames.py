@@ -11,8 +11,11 @@ the next. Of the probabilities p of one label in the n frames of an event,
 - `first` that of the first good frame, as published pipelines do.
 
 An event is blank only if all of its frames are: for the label `blank`, `max` takes the least p and `noisy-or`
-∏ p. The labels of a single-label model are then scaled to sum to 1, which makes `mean-logit` and
-`geometric-mean` the same.
+∏ p. The labels of a single-label model are then scaled to sum to 1. With two labels that makes `mean-logit`
+and `geometric-mean` the same (both average the logit between the two). With more they differ:
+`geometric-mean` is the softmax of the mean logits, and one frame that rules a label out weighs there as much
+as in `mean-logit`; but a frame that is sure of a label (p near 1, long odds) weighs more in `mean-logit`,
+where p / (1 − p) grows without bound, than in `geometric-mean`, where log p ends at 0.
 """
 
 from __future__ import annotations
@@ -67,6 +70,26 @@ def apply_pooling(
         pooled = apply_calibration(pooled_logits(pooled, task), pooling.calibration, task, labels)
     pooled[np.bincount(codes, weights) == 0] = np.nan
     return pooled
+
+
+def keep_blanks_of_frames(own: Floats, pooled: Floats, labels: Sequence[str]) -> Floats:
+    """Frames that say for themselves whether they are blank, and with their event what is there if not.
+
+    With b the frame's own probability of `blank`, and B and P those of its event: `blank` has b, and another
+    label (1 − b) · P / (1 − B), which of several labels is at most 1 − b. Of one label a frame they sum to 1
+    as those of the event do.
+
+    Args:
+        own: [N, labels], of the frames; NaN where one failed.
+        pooled: [N, labels], of the event of each.
+        labels: with `blank`.
+    """
+    blank = list(labels).index(BLANK)
+    own_blank, of_event = own[:, [blank]], pooled[:, [blank]]
+    there = np.minimum(pooled / np.maximum(1 - of_event, _LEAST), 1.0)  # if anything is there
+    answers = (1 - own_blank) * there
+    answers[:, blank] = own_blank[:, 0]
+    return np.asarray(answers)
 
 
 def pooled_logits(pooled: Floats, task: str) -> Floats:

@@ -15,7 +15,7 @@ from trapline.catalog import Catalog, event_key, frame_order
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, PoolingMethod
 from trapline.prediction.facts import Pooled, PooledBy, PredictionFacts
-from trapline.prediction.frames import Floats, apply_pooling, pool_nodes
+from trapline.prediction.frames import Floats, apply_pooling, keep_blanks_of_frames, pool_nodes
 from trapline.prediction.location_answers import answer_by_location
 from trapline.prediction.parts import Media, SideBySide, Table, whole, whole_catalog
 from trapline.prediction.ranks import Ranks
@@ -26,6 +26,8 @@ NODE_MEAN = "node-mean"
 _MULTIPLIES: tuple[PoolingMethod, ...] = ("mean-logit", "geometric-mean")
 
 Rows = Literal["media", "event"]
+Blanks = Literal["own", "event"]
+"""Who says whether anything is on a photo: its own answer, or its event's."""
 
 _ASKED = ("event_id", "frame", "boxes", "location_id", "camera_time")
 """What is asked of the catalog besides what identifies its media."""
@@ -38,6 +40,7 @@ class PoolingKeywords(TypedDict, total=False):
     without_box: float
     place_days: float | None
     rows: Rows
+    blanks: Blanks | None
 
 
 def pool_events(
@@ -48,8 +51,12 @@ def pool_events(
     without_box: float = 1.0,
     place_days: float | None = None,
     rows: Rows = "media",
+    blanks: Blanks | None = None,
 ) -> Predictions:
     """Pool the probabilities of the media of each event.
+
+    In rows of media an event says *what* is there, and each media for itself *whether* anything is: a frame
+    from which the animal has walked out stays blank beside those that show it (`keep_blanks_of_frames`).
 
     Args:
         predictions: one row a media; or one a box, then into rows of events (the boxes of a media that has
@@ -64,8 +71,11 @@ def pool_events(
             all media of an event are such, they weigh alike.
         place_days: answer events without a box by what the other events of their location show within this
             many days (see `trapline.prediction.location_answers`); None leaves them their own answers.
-        rows: `media` keeps a row a media, each with its event's probabilities; `event` makes one row an
-            event, with `reason` telling how many of its media failed.
+        rows: `media` keeps a row a media; `event` makes one row an event, with `reason` telling how many of
+            its media failed.
+        blanks: in rows of media, who says how likely a media is `blank`: `own`, its own answer, or `event`,
+            which gives every media the whole answer of its event. None is `own` where the model has such a
+            label; one that has none says something of every photo, and its events say it of all of theirs.
 
     Returns:
         predictions of the same labels; failed media stay failed and do not count, an event fails when all
@@ -73,8 +83,9 @@ def pool_events(
 
     Raises:
         UsageError: an unknown way to pool, one that multiplies where the surest labels alone have a
-            probability, `node-mean` without a tree, a weight outside 0..1, or events to be
-            answered by their location by a model of several labels or of blanks.
+            probability, `node-mean` without a tree, a weight outside 0..1, events to be
+            answered by their location by a model of several labels or of blanks, or `blanks` in rows of
+            events, or `own` of a model that has no such label.
         DataError: predictions not of media, or media that are not in the catalog.
     """
     if rows not in get_args(Rows):
@@ -85,6 +96,7 @@ def pool_events(
         raise UsageError("Boxes are pooled into rows of events, not of media: give rows 'event'.")
     if rows == "event":
         predictions = predictions.without_skipped()
+    blanks = _who_says_blank(blanks, rows, predictions)
     if not 0 <= without_box <= 1:
         raise UsageError(f"The weight of media without a box must be from 0 to 1, not {without_box}.")
     _check_location(place_days, predictions)
@@ -103,10 +115,12 @@ def pool_events(
         by = PooledBy(method=NODE_MEAN, by_label={}, selected_on="")
     if place_days is not None:
         pooled = answer_by_location(pooled, *_events(media), place_days)
-    record = Pooled(how=by, without_box=without_box, place_days=place_days)
+    record = Pooled(how=by, without_box=without_box, place_days=place_days, blanks=blanks)
     facts = replace(predictions.facts, pooled=record)
     if rows == "media":
         table, pooled = predictions.table.select(*FIXED).with_columns(media["event_id"]), pooled[codes]
+        if blanks == "own":
+            pooled = keep_blanks_of_frames(predictions.probabilities(), pooled, predictions.labels)
     else:
         table = _event_rows(media.with_columns(pl.Series("ok", ok)))
     numbers = pl.from_numpy(pooled.astype(np.float32), list(predictions.labels))
@@ -199,6 +213,27 @@ def _media(predictions: Predictions, catalog: Catalog, without_box: float) -> pl
     ranked = media.with_columns(event_key().alias("key"))
     order = ranked.select("key").unique(maintain_order=True).with_row_index("code")
     return ranked.join(order, on="key", how="left", maintain_order="left")
+
+
+def _who_says_blank(blanks: Blanks | None, rows: Rows, predictions: Predictions) -> Blanks:
+    if blanks is not None and blanks not in get_args(Blanks):
+        raise UsageError(
+            f"Whether a photo is blank is said by its {' or '.join(get_args(Blanks))}, not '{blanks}'."
+        )
+    if blanks is not None and rows == "event":
+        raise UsageError(
+            "A row an event has the answer of its event: leave blanks out, or give rows 'media'."
+        )
+    if rows == "event" or blanks == "event":
+        return "event"
+    if BLANK in predictions.labels:
+        return "own"
+    if blanks == "own":
+        raise UsageError(
+            f"This model has no label '{BLANK}', so that no photo can say for itself that it is: leave "
+            "blanks out."
+        )
+    return "event"
 
 
 def _check_location(days: float | None, predictions: Predictions) -> None:

@@ -78,8 +78,9 @@ class Recipe(Section):
         preprocessing: from the file to the pixels, shared with prediction.
         flip_average: the model file averages each image with its mirror image (twice the work).
         head: from the backbone's features to a logit a label.
-        balance: `class-weights` weighs the loss, `sampling` draws rare labels more often, `logit-adjustment`
-            trains on logits to which the log prior is added (Menon et al. 2021).
+        balance: `class-weights` weighs the loss, `sampling` draws rare labels more often (of several labels a
+            photo without `correct_prior` only), `logit-adjustment` trains on logits to which the log prior is
+            added (Menon et al. 2021).
         correct_prior: after balancing or leaving blanks out, put the natural prior back into the
             probabilities.
         sample: train and validate on a share of the labelled media only: see `Sample`; None for all of them.
@@ -158,6 +159,12 @@ class Recipe(Section):
         yield (
             f"how '{self.how}' needs weights: 'pretrained' or a file (with none, use how 'scratch')",
             self.how in ("frozen", "gradual") and weightless,
+        )
+        yield (
+            "of several labels a photo, sampling draws whole photos by their rarest label, which nothing "
+            "added to the logits puts right: use balance 'class-weights', whose prior is put back exactly, "
+            "or correct_prior=false to keep the prior that was drawn",
+            self.task == "multi-label" and self.balance == "sampling" and self.correct_prior,
         )
 
     @field_validator("backbone")
@@ -253,8 +260,9 @@ class LabelRecipe(FoldedRecipe):
     """A recipe whose classes are the labels as they are.
 
     Attributes:
-        exclusive: a multi-label task all the same with a softmax and cross-entropy: the form of published
-            pipelines, which cannot say two species. It costs log loss; it is there to be compared with.
+        exclusive: a multi-label task all the same with a softmax and cross-entropy, in which a photo of
+            several labels counts once for each: the form of published pipelines, which cannot say two
+            species. It costs log loss; it is there to be compared with.
         keep_blanks: train on this share of the blank media only, drawn one by one with the seed.
         frames: train on `all` frames of an event, or on the `first` only.
     """

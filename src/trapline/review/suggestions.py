@@ -92,7 +92,7 @@ def suggest_learnt(
         answers: of the model, one row a media.
         taxonomy: what the labels are.
     """
-    pooled = leave_to_detector(pool_events(answers, catalog), catalog)
+    pooled = leave_to_detector(pool_events(answers, catalog, blanks="event"), catalog)
     return suggest(catalog, events, pooled, taxonomy)
 
 
@@ -104,20 +104,25 @@ def _speaks(catalog: Catalog) -> bool:
 def _pooled(predictions: Predictions, catalog: Catalog) -> Predictions:
     if predictions.level == "event" or predictions.facts.pooled is not None:
         return predictions
-    return pool_events(predictions, catalog, rows="event" if predictions.level == "box" else "media")
+    if predictions.level == "box":
+        return pool_events(predictions, catalog, rows="event")
+    return pool_events(predictions, catalog, blanks="event")
 
 
 def _by_event(pooled: Predictions, catalog: Catalog, events: Events) -> npt.NDArray[np.float32]:
-    """float32 [E, K] of answers that are the same for all media of an event."""
+    """float32 [E, K] of answers for events: of media that differ, that of the one least surely blank."""
     numbers = pooled.probabilities().astype(np.float32)
     known = pooled.table.select("event_id", "media_id").with_row_index("_at")
     known = known.filter(pl.Series(~np.isnan(numbers).all(axis=1)))
+    if BLANK in pooled.labels:
+        blank = pooled.table[BLANK].gather(known["_at"])
+        known = known.sort(blank, descending=True, maintain_order=True)  # the last one of an event stays
     rows = catalog.table.select("event_id", "media_id").with_row_index("_row")
     matrix = np.full((len(events), len(pooled.labels)), np.nan, np.float32)
     of_media = known.filter(pl.col("media_id").is_not_null())
     of_events = known.filter(pl.col("media_id").is_null())
     for key, some in (("media_id", of_media), ("event_id", of_events)):
-        pairs = rows.join(some, on=key, how="inner")
+        pairs = rows.join(some, on=key, how="inner", maintain_order="right")
         matrix[events.of_row[pairs["_row"].to_numpy()]] = numbers[pairs["_at"].to_numpy()]
     return matrix
 

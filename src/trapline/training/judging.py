@@ -13,7 +13,7 @@ from trapline.models import Calibration, EventPooling, Interval, apply_calibrati
 from trapline.prediction import FIXED, Level, PredictionFacts, Predictions, probability_columns
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.arrays import Flags, Floats, Rows
-from trapline.training.events import intervals_of, judge_events, known_labels
+from trapline.training.events import could_be_learnt, intervals_of, judge_events, known_labels
 from trapline.training.selection import Selected
 from trapline.training.targets import truth_of
 
@@ -76,11 +76,14 @@ def judge(
     told = targets.any(axis=1) if truth.ndim == 1 else np.ones(len(rows), bool)
     groups = selected.groups(rows[told])
     known = known_labels(selected, rows, folds)
+    teaches = told & could_be_learnt(known, truth)
 
     natural = Calibration(exclusive=base.exclusive)
 
     def fitted(inside: Flags) -> Calibration:
-        inside = inside & told
+        inside = inside & teaches
+        if not inside.any():
+            return natural
         weights = None if truth.ndim == 1 else known[inside].astype(np.float64)
         fitted_calibration = fit_calibration(
             recipe.calibration, logits[inside], truth[inside], natural, recipe.task, selected.labels, weights

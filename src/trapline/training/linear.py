@@ -66,6 +66,7 @@ def fit_head(
     media_weights: Floats | None = None,
     view_weights: Sequence[float] = (1.0,),
     start: LinearLayer | None = None,
+    exclusive: bool = False,
 ) -> LinearLayer:
     """Fit one head on all views.
 
@@ -79,7 +80,14 @@ def fit_head(
         media_weights: [N], or for multi-label [N, K] (each label its own); None for all alike.
         view_weights: [V], the share of each view.
         start: a head to start from (the same features, another strength): sooner there, the same end.
+        exclusive: fit a softmax though a media may have several labels: it counts once for each of them, as
+            in the cross-entropy of a network with several ones in its target; one without a label does not.
     """
+    if exclusive and truth.ndim == 2:
+        media, columns = np.nonzero(truth)
+        features, truth = features[media], columns
+        if media_weights is not None:
+            media_weights = media_weights[media, columns] if media_weights.ndim == 2 else media_weights[media]
     views = features.shape[1]
     scaled, of_view, mean, scale = standardised(features, view_weights)
     basis = None

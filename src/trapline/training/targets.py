@@ -65,29 +65,27 @@ def sampling_weights(targets: Singles) -> Floats:
 def prior_shift(recipe: Recipe, targets: Singles) -> tuple[float, ...]:
     """[labels], added to the logits: from the prior that balanced training saw to the natural one.
 
-    Bayes' rule (Saerens et al. 2002): log natural − log seen, for multi-label tasks of the odds. Empty
-    where nothing was balanced or the recipe wants the balanced prior.
+    Bayes' rule (Saerens et al. 2002): log natural − log seen; of class weights on several labels minus the
+    log weights, exact for sigmoids and for the softmax of `exclusive` alike. Empty where nothing was balanced
+    or the recipe wants the balanced prior. (Of several labels a photo nothing undoes sampling, and recipes
+    refuse to try.)
     """
     if recipe.balance == "none" or not recipe.correct_prior:
         return ()
     if recipe.balance == "logit-adjustment":
         return tuple(added_prior(recipe, targets).tolist())
-    natural = targets.mean(axis=0, dtype=np.float64)
-    if recipe.task == "multi-label" and recipe.balance == "class-weights":
+    if recipe.task == "multi-label":
         weights = np.where(
             targets.any(axis=0), label_weights(targets, recipe.task), 1.0
         )  # without, none weighed
         return tuple((-np.log(weights)).tolist())
+    natural = targets.mean(axis=0, dtype=np.float64)
     if recipe.balance == "class-weights":
         seen = natural * label_weights(targets, recipe.task)
     else:
         seen = sampling_weights(targets) @ targets
     natural, seen = (np.clip(prior, 1e-6, 1 - 1e-6) for prior in (natural, seen))
-    if recipe.task == "single-label":
-        shift = np.log(natural / natural.sum()) - np.log(seen / seen.sum())
-    else:
-        shift = np.log(natural / (1 - natural)) - np.log(seen / (1 - seen))
-    return tuple(shift.tolist())
+    return tuple((np.log(natural / natural.sum()) - np.log(seen / seen.sum())).tolist())
 
 
 def added_prior(recipe: Recipe, targets: Singles) -> Floats:

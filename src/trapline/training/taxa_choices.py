@@ -3,7 +3,8 @@ and from which thresholds each rank keeps its promise."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +30,17 @@ from trapline.taxonomy import (
     verdict,
 )
 from trapline.training.arrays import Flags, Floats
+from trapline.training.events import LEAST_EVENTS
 
 _POOLINGS: tuple[PoolingMethod, ...] = ("mean-logit", "geometric-mean", "mean", "max")
-_LEAST = 10
-"""Observations of several media that are needed to choose between them."""
 
 
 def choose_pooling(
     predictions: Predictions, catalog: Catalog, of_label: Mapping[str, str | None]
 ) -> EventPooling | None:
-    """The way of pooling with the least log loss over the observations; None where there are too few.
+    """The way of pooling with the least log loss over the observations of several media.
+
+    The mean where they are fewer than `LEAST_EVENTS`; None where there are none.
 
     Args:
         predictions: of media that no head was trained on.
@@ -50,15 +52,23 @@ def choose_pooling(
     truth = (
         catalog.table.join(predictions.ok.select("media_id"), on="media_id", how="semi")
         .filter(pl.col("event_id").is_not_null())
-        .select("event_id", pl.col("labels").list.first().replace_strict(fine, default=None).alias("truth"))
+        .select(
+            "event_id",
+            "location_id",
+            pl.col("labels").list.first().replace_strict(fine, default=None).alias("truth"),
+        )
         .group_by("event_id", maintain_order=True)
-        .agg(pl.col("truth").unique(), pl.len().alias("media"))
+        .agg(pl.col("location_id").first(), pl.col("truth").unique(), pl.len().alias("media"))
         .filter((pl.col("media") > 1) & (pl.col("truth").list.len() == 1))
         .with_columns(pl.col("truth").list.first())
         .drop_nulls("truth")
     )
-    if truth.height < _LEAST:
+    if not truth.height:
         return None
+    rests_on = f"{truth.height} observations of several photos{_of_locations(truth)}, unseen"
+    if truth.height < LEAST_EVENTS:
+        few = f"{rests_on}: fewer than the {LEAST_EVENTS} that a choice needs, so the mean is taken"
+        return EventPooling(method="mean", selected_on=few)
     index_of = {name: index for index, name in enumerate(predictions.labels)}
     losses: dict[PoolingMethod, float] = {}
     for method in _POOLINGS:
@@ -71,8 +81,14 @@ def choose_pooling(
     tried = ", ".join(f"{method} {loss:.3f}" for method, loss in losses.items())
     return EventPooling(
         method=best,
-        selected_on=f"the log loss of {truth.height} observations of several photos, unseen ({tried})",
+        selected_on=f"the log loss of {rests_on} ({tried})",
     )
+
+
+def _of_locations(events: pl.DataFrame) -> str:
+    """Of how many known locations events are, for people; empty where none is known."""
+    count = events["location_id"].drop_nulls().n_unique()
+    return f" of {count} location{'s' if count != 1 else ''}" if count else ""
 
 
 METHOD = (
@@ -88,10 +104,43 @@ PROMISES = (*(round(0.5 + 0.05 * step, 2) for step in range(10)), 0.975, 0.99)
 _FOLDS, _SAMPLES, _SEED = 5, 300, 42
 
 
+_MOST_NAMED = 5
+"""So many labels are named of those that break a promise."""
+
+
+_AXES = {"seasons": ("season",), "sets": ("dataset", "data_set", "source_set", "source")}
+"""What media may have in common besides their location → columns that say it, in any case."""
+
+
+def other_axes(media: pl.DataFrame) -> dict[str, npt.NDArray[Any]]:
+    """Axes besides locations along which a promise must hold: of each media its season, and its data set.
+
+    Args:
+        media: rows of a catalog, with the columns of their source.
+
+    Returns:
+        those of which there are several; media of which it is not known are together one.
+    """
+    axes = {}
+    for name, columns in _AXES.items():
+        column = next((column for column in media.columns if column.lower() in columns), None)
+        if column is not None and media[column].n_unique() > 1:
+            axes[name] = media[column].cast(pl.String).fill_null("\0").to_numpy()
+    return axes
+
+
 def choose_thresholds(
-    probabilities: Floats, labels: list[str], groups: npt.NDArray[Any], classes: Classes, settings: Taxa
+    probabilities: Floats,
+    labels: list[str],
+    groups: npt.NDArray[Any],
+    classes: Classes,
+    settings: Taxa,
+    axes: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """The threshold of each level that can keep the promise, and the record for the card.
+
+    The promise must hold over the groups and along every other axis that is known, as seasons: the least of
+    their bounds counts. Where an axis has few units its bound is wide, and the promise hard to keep.
 
     Media whose label says less than a level are not counted there, unless the answer is wrong already.
     Where a share of answers is asked for, the promise is the highest with which that many media are
@@ -103,11 +152,12 @@ def choose_thresholds(
         groups: [N], what is right or wrong together: the location of each, or its event.
         classes: the tree and its classes.
         settings: `promise` or `answer`, and `confidence`.
+        axes: `seasons`, `sets` → [N], of which each media is.
     """
-    media = _JudgedMedia.of(probabilities, labels, groups, classes, settings.confidence)
+    media = _JudgedMedia.of(probabilities, labels, groups, classes, settings.confidence, axes or {})
     asked = None if settings.answer is None else AnswerShare.parse(settings.answer)
     promises = sorted({*PROMISES, *((settings.promise,) if asked is None else ())})
-    choices = [media.try_promise(promise) for promise in promises]
+    choices = [media.try_promise(promise, labels) for promise in promises]
     promise = settings.promise
     if asked is not None:
         promise = (choose_by_share(choices, asked) or choices[0])["promise"]
@@ -122,6 +172,8 @@ def choose_thresholds(
         "unanswered": int((media.roll_up(thresholds).levels == None).sum()),  # noqa: E711  of an array
         "choices": choices,
     }
+    if axes:
+        record["axes"] = {name: len(np.unique(units)) for name, units in axes.items()}
     return thresholds, record | ({} if asked is None else {"answer": str(asked)})
 
 
@@ -135,6 +187,7 @@ class _JudgedMedia:
         groups: [N], codes from 0.
         classes: the tree and its classes.
         confidence: of the promises.
+        axes: name → [N], what else must not break a promise.
     """
 
     bests: list[Best]
@@ -142,6 +195,7 @@ class _JudgedMedia:
     groups: npt.NDArray[np.int64]
     classes: Classes
     confidence: float
+    axes: Mapping[str, npt.NDArray[Any]]
 
     @classmethod
     def of(
@@ -151,6 +205,7 @@ class _JudgedMedia:
         groups: npt.NDArray[Any],
         classes: Classes,
         confidence: float,
+        axes: Mapping[str, npt.NDArray[Any]],
     ) -> _JudgedMedia:
         tree = classes.taxonomy
         bests = best_answers(probabilities, levels_of(tree, classes.names, unsupported_kinds(classes)))
@@ -163,7 +218,7 @@ class _JudgedMedia:
             }
             verdicts[best.level] = np.array([known[pair] for pair in pairs])
         codes = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-        return cls(bests, verdicts, codes, classes, confidence)
+        return cls(bests, verdicts, codes, classes, confidence, axes)
 
     def choose(self, promise: float, inside: Flags) -> tuple[dict[str, float], dict[str, Any]]:
         """The thresholds that keep a promise on some of the media, and level → what each rests on."""
@@ -179,6 +234,7 @@ class _JudgedMedia:
                 self.groups[judged],
                 promise=promise,
                 confidence=self.confidence,
+                also=[units[judged] for units in self.axes.values()],
             )
             if choice is None:
                 continue
@@ -197,10 +253,48 @@ class _JudgedMedia:
         """The answers of all media."""
         return roll_up(self.bests, thresholds)
 
-    def try_promise(self, promise: float) -> dict[str, Any]:
-        """The thresholds that keep a promise, and what such thresholds answer at groups not chosen on."""
+    def _broken_by(self, promise: float, labels: Sequence[str]) -> dict[str, Any]:
+        """Why no rank keeps a promise, at the broadest one: see `trapline.prediction.facts.BrokenPromise`."""
+        of_taxa = [best for best in self.bests if best.level != "kind"]
+        if not of_taxa:
+            return {}
+        best = of_taxa[0]
+        judged = ~np.isin(self.verdicts[best.level], ("unknown", "none"))
+        right = self.verdicts[best.level] == "right"
+        sure = judged & (best.probabilities >= promise)
+        wrong = Counter(labels[row] for row in np.flatnonzero(sure & ~right).tolist())
+        return {
+            "level": best.level,
+            "sure": int(sure.sum()),
+            "wrong": dict(wrong.most_common(_MOST_NAMED)),
+            "over": self._axes_that_break(promise, best.probabilities[judged], right[judged], judged),
+        }
+
+    def _axes_that_break(
+        self, promise: float, probabilities: Floats, right: Flags, judged: Flags
+    ) -> list[str]:
+        """The axes along which, each taken alone, no threshold keeps a promise; with too few media all."""
+
+        def kept(groups: npt.NDArray[Any], *also: npt.NDArray[Any]) -> bool:
+            chosen = choose_threshold(
+                probabilities, right, groups, promise=promise, confidence=self.confidence, also=also
+            )
+            return chosen is not None
+
+        each = np.arange(len(right))  # as if every media were a location of its own
+        broken = [] if kept(self.groups[judged]) else ["groups"]
+        return broken + [name for name, units in self.axes.items() if not kept(each, units[judged])]
+
+    def try_promise(self, promise: float, labels: Sequence[str]) -> dict[str, Any]:
+        """The thresholds that keep a promise, and what such thresholds answer at groups not chosen on.
+
+        Where no rank of taxa keeps it, why.
+        """
         thresholds, _ = self.choose(promise, np.ones(len(self.groups), bool))
-        return {"promise": promise, "thresholds": thresholds, "curve": self._curve(promise)}
+        tried = {"promise": promise, "thresholds": thresholds, "curve": self._curve(promise)}
+        if set(thresholds) - {"kind"} or not (why := self._broken_by(promise, labels)):
+            return tried
+        return tried | {"broken_by": why}
 
     def _curve(self, promise: float) -> dict[str, dict[str, float]]:
         """Level → the share answered there or as finely as can be, and how much of that is right.

@@ -262,6 +262,15 @@ def test_constants_are_measured_on_the_same_media() -> None:
     assert constants["majority"].metrics["accuracy"] == pytest.approx((truth == favourite).mean())
 
 
+def test_a_constant_guess_of_several_labels_says_blank_alone_as_a_model_does() -> None:
+    shown = ["blank", "hare", "blank", "blank"]
+    rows = [{"media_id": f"{n}", "labels": [one], "location_id": f"L{n}"} for n, one in enumerate(shown)]
+    said = {f"{n}": [0.5, 0.5, 0.5] for n in range(4)}
+    found = evaluate(catalog_of(rows), predictions_of(said, task="multi-label"), samples=20)
+    uniform = next(one for one in found.constants if one.name == "uniform")
+    assert uniform.metrics["subset_accuracy"] == found.metrics["subset_accuracy"].value == 0.75
+
+
 def test_one_location_has_no_interval_and_says_so_but_events_give_one() -> None:
     catalog, predictions = world(locations=1, each=40)
     event = (pl.int_range(pl.len()) // 2).cast(pl.String).alias("event_id")

@@ -192,7 +192,7 @@ def test_a_threshold_below_one_that_fails_is_never_taken() -> None:
 def test_few_thresholds_are_tried_the_first_where_enough_media_pass() -> None:
     count = 2000
     scores = np.linspace(1, 0, count)
-    tried = _counts(scores, np.arange(count), 0.0, 0.9, 0.9)
+    tried = _counts(scores, [np.arange(count)], [0.0], 0.9, 0.9)
     assert len(tried) == STEPS
     assert tried[-1] == count
     assert tried == sorted(set(tried))
@@ -204,8 +204,8 @@ def test_few_thresholds_are_tried_the_first_where_enough_media_pass() -> None:
     assert could(tried[0])
     assert not could(tried[0] - 1)
     assert np.ptp(np.diff(tried)) <= 1, "evenly"
-    assert _counts(scores[:5], np.arange(5), 0.0, 0.9, 0.9) == []
-    assert _counts(np.full(400, 0.5), np.arange(400), 0.0, 0.9, 0.9) == [400]
+    assert _counts(scores[:5], [np.arange(5)], [0.0], 0.9, 0.9) == []
+    assert _counts(np.full(400, 0.5), [np.arange(400)], [0.0], 0.9, 0.9) == [400]
 
 
 def test_of_two_groups_and_of_few_right_answers_something_can_be_said() -> None:

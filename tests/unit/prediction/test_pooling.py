@@ -198,9 +198,11 @@ def test_what_the_card_says_of_events_travels_with_the_predictions_and_is_applie
     event = EventPooling(method="mean", by_label={"hare": "max"}, calibration=calibration)
     told = Predictions(predictions.table, SEVERAL, "media", "f", "multi-label", PredictionFacts(event=event))
     odds = np.exp(2 * np.log(0.7 / 0.3) + 0.5)
-    for pooled in (pool_events(told, catalog, rows="event"), pool_events(predictions, catalog, how=event)):
+    given = pool_events(predictions, catalog, how=event, blanks="event")
+    for pooled in (pool_events(told, catalog, rows="event"), given):
         assert pooled.probabilities()[0] == pytest.approx([0.5, odds / (1 + odds)], abs=1e-6)
-    assert pool_events(told, catalog, how="mean").probabilities()[0] == pytest.approx([0.5, 0.4], abs=1e-6)
+    overruled = pool_events(told, catalog, how="mean", rows="event")
+    assert overruled.probabilities()[0] == pytest.approx([0.5, 0.4], abs=1e-6)
 
 
 def test_what_cannot_be_pooled_says_why() -> None:

@@ -17,7 +17,14 @@ from trapline.catalog import Catalog
 from trapline.errors import TraplineError, UsageError
 from trapline.models import ModelFile
 from trapline.prediction import Predictions
-from trapline.recipes import Recipe, dotted_fields, idle_fields, recipe_names, resolve_recipe
+from trapline.recipes import (
+    FoldedRecipe,
+    Recipe,
+    dotted_fields,
+    idle_fields,
+    recipe_names,
+    resolve_recipe,
+)
 from trapline.taxonomy import Taxonomy, taxonomy_from_csv
 from trapline.training import train
 
@@ -200,7 +207,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "head, balanced, banners": (
         *(*HEAD, "balance=class-weights", "preprocessing.mask_top=0.1", "preprocessing.fit=crop"),
     ),
-    "sequences-frames": (*HEAD, "fold_by=location", "balance=sampling"),
+    "sequences-frames": (*HEAD, "fold_by=location", "balance=class-weights"),
     "serengeti-benchmark": (*LAYERS, "steps=30"),
     "serengeti-benchmark, sigmoids": (
         *(*LAYERS, "exclusive=false", "epochs=3", "steps=null", "optimiser.name=sgd"),
@@ -323,6 +330,8 @@ def test_every_setting_that_is_accepted_changes_what_training_comes_to(
                 continue
             if field == "loss.name" and value == "bce" and recipe.task == "multi-label":
                 continue  # it says what `auto` is
+            if field == "seed" and isinstance(recipe, FoldedRecipe) and recipe.optimal:
+                continue  # it deals folds, and every seed deals as few locations alike
             folder = tmp_path / f"{field}-{OTHERS[field].index(value)}"
             try:
                 same = outcome(asked, photos, tree, folder) == plain

@@ -1,5 +1,7 @@
 """Figures of folds are as honest as those of new locations: nothing of a fold decides how it is judged."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -86,3 +88,68 @@ def test_how_the_events_of_a_fold_are_pooled_is_chosen_on_the_other_folds_alone(
     found = judge_events(RECIPE, selected, rows, probabilities, folds)
     assert found is not None
     assert found.metrics["log_loss"].value == pytest.approx(float(log_loss(truth[::2], pooled)))
+
+
+def test_a_label_that_the_other_folds_lack_has_no_part_in_the_temperature() -> None:
+    selected, logits, folds = drawn()
+    only = folds == 2
+    targets = selected.targets.copy()
+    targets[only] = [0, 1]  # what no other fold shows, and its model rightly rules out
+    targets[~only] = [1, 0]
+    said = np.abs(logits) * [1, -1]
+    said[only] = [8, -8]
+    judged = judge(
+        RECIPE, replace(selected, targets=targets), np.arange(90), said, Calibration(), folds=folds
+    )
+    assert judged.calibration.temperature < 1, "what could be learnt is always right"
+    assert judged.metrics["log_loss"].value > 2, "the figures keep the surprise"
+
+
+def test_where_nothing_could_be_learnt_nothing_is_calibrated() -> None:
+    selected, logits, folds = drawn()
+    folds = (folds > 0).astype(int)
+    targets = np.eye(2, dtype=np.float32)[folds]
+    judged = judge(
+        RECIPE, replace(selected, targets=targets), np.arange(90), logits, Calibration(), folds=folds
+    )
+    assert judged.calibration == Calibration()
+
+
+@pytest.mark.parametrize(("pairs", "chosen"), [(29, False), (30, True)])
+def test_a_choice_of_pooling_says_what_it_rests_on_and_needs_thirty_events_of_several_photos(
+    pairs: int, chosen: bool
+) -> None:
+    selected, _, _ = drawn()
+    rows = np.arange(90)
+    event = np.where(rows < 2 * pairs, rows // 2, rows)
+    truth = selected.targets.argmax(axis=1)
+    truth[: 2 * pairs] = truth[: 2 * pairs : 2].repeat(2)
+    table = selected.catalog.table.with_columns(
+        pl.Series("event_id", [f"e{one}" for one in event]),
+        pl.Series("labels", [[LABELS[one]] for one in truth]),
+    )
+    bursts = replace(selected, catalog=selected.catalog.with_table(table), targets=np.eye(2)[truth])
+    sure = np.where(rows[:, None] % 2 == 0, np.eye(2)[truth] * 9 - 4.5, np.array([[4.5, -4.5]]))
+    probabilities = probabilities_of(sure, "single-label")  # of each pair the first frame is right
+    found = judge_events(RECIPE, bursts, rows, probabilities, None)
+    assert found is not None
+    assert found.method == ("first" if chosen else "mean")
+    events = pairs + 90 - 2 * pairs
+    said = f"validation: {events} events of 15 locations, {pairs} of several photos"
+    few = ": fewer than the 30 that a choice needs, so the mean is taken"
+    assert found.selected_on == said + ("" if chosen else few)
+
+
+def test_an_event_of_a_label_that_the_other_folds_lack_has_no_part_in_the_choice_of_pooling() -> None:
+    selected, _, folds = drawn()
+    truth = np.where(folds == 2, 1, 0)  # only the last fold has lynx
+    table = selected.catalog.table.with_columns(
+        pl.Series("event_id", [f"e{n // 2}" for n in range(90)]),
+        pl.Series("labels", [[LABELS[one]] for one in truth]),
+    )
+    targets = np.eye(2, dtype=np.float32)[truth]
+    bursts = replace(selected, catalog=selected.catalog.with_table(table), targets=targets)
+    probabilities = np.tile([0.9, 0.1], (90, 1))
+    found = judge_events(RECIPE, bursts, np.arange(90), probabilities, folds)
+    assert found is not None
+    assert found.calibration.temperature < 1, "hares are right, and lynx could not have been learnt"

@@ -347,11 +347,10 @@ def test_leaving_out_blanks_where_none_trains_is_refused(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"balance": "sampling"},
         {"balance": "class-weights"},
         {"balance": "logit-adjustment"},
         {"balance": "logit-adjustment", "correct_prior": False},
-        {"balance": "sampling", "event_statistics": ("mean", "std")},
+        {"balance": "class-weights", "event_statistics": ("mean", "std")},
         {"keep_blanks": 0.5},
         {"keep_blanks": 0.5, "learn_from": "media"},
     ],

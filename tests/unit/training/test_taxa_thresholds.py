@@ -1,14 +1,18 @@
 """Thresholds of a roll-up: each level promises on what no finer one answers and of what is known."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from trapline.metrics.promise import choose_threshold
+from trapline.models import promise_doubt
+from trapline.prediction import ModelTree
 from trapline.taxonomy import Label, Taxon, Taxonomy
 from trapline.taxonomy.classes import Classes
-from trapline.training.taxa_choices import choose_thresholds
+from trapline.training.taxa_choices import choose_thresholds, other_axes
 
 NAMES = ("lynx", "bobcat")
 TREE = Taxonomy(
@@ -28,7 +32,7 @@ CLASSES = Classes(TREE, NAMES, {"lynx": "lynx", "bobcat": "bobcat", "cat": None}
 
 def chosen(
     sure: np.ndarray, labels: list[str], promise: float = 0.9, answer: str | None = None
-) -> tuple[dict[str, float], dict]:
+) -> tuple[dict[str, float], dict[str, Any]]:
     settings = SimpleNamespace(promise=promise, confidence=0.9, answer=answer)
     probabilities = np.stack([sure, 1 - sure], axis=1)
     return choose_thresholds(probabilities, labels, np.arange(len(labels)), CLASSES, settings)  # type: ignore[arg-type]
@@ -98,3 +102,86 @@ def test_a_share_that_no_promise_reaches_leaves_the_lowest_one() -> None:
     assert record["promise"] == 0.5
     assert "species" not in thresholds
     assert record["choices"][0]["curve"]["genus"]["answered"] == 1
+
+
+def of_two_years(wrong_in_second: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """800 photos at places of their own, sure and right in the first of two years, less so in the second."""
+    labels = ["lynx"] * 800
+    labels[400 : 400 + wrong_in_second] = ["hare"] * wrong_in_second
+    return np.full(800, 0.95), labels, np.repeat(["2019", "2020"], 400)
+
+
+HARES = Taxonomy(
+    {
+        **TREE.taxa,
+        "Felidae": Taxon("Felidae", "family"),
+        "Lynx": Taxon("Lynx", "genus", "Felidae"),
+        "Lepus": Taxon("Lepus", "genus"),
+        "Lepus europaeus": Taxon("Lepus europaeus", "species", "Lepus"),
+    },
+    {**TREE.labels, "hare": Label("hare", "animal", "Lepus europaeus")},
+)
+THREE = Classes(HARES, ("lynx", "bobcat", "hare"), {"lynx": "lynx", "bobcat": "bobcat", "hare": "hare"})
+
+
+def promised(
+    sure: np.ndarray, labels: list[str], axes: dict[str, np.ndarray], promise: float = 0.9
+) -> tuple[dict[str, float], dict[str, Any]]:
+    settings = SimpleNamespace(promise=promise, confidence=0.9, answer=None)
+    probabilities = np.stack([sure, (1 - sure) / 2, (1 - sure) / 2], axis=1)
+    groups = np.arange(len(labels))
+    return choose_thresholds(probabilities, labels, groups, THREE, settings, axes)  # type: ignore[arg-type]
+
+
+def test_a_promise_must_hold_across_seasons_too() -> None:
+    sure, labels, years = of_two_years(wrong_in_second=48)
+    over_places, _ = promised(sure, labels, {})
+    assert "species" in over_places, "0.94 of 800 places are right"
+    over_years, record = promised(sure, labels, {"seasons": years})
+    assert not set(over_years) - {"kind"}, "one year was all right and one was not: a third may be worse"
+    assert record["axes"] == {"seasons": 2}
+    choice = next(one for one in record["choices"] if one["promise"] == 0.9)
+    assert choice["broken_by"] == {
+        "level": "family",
+        "sure": 800,
+        "wrong": {"hare": 48},
+        "over": ["seasons"],
+    }
+    kept = promised(sure, labels, {})[1]["choices"]
+    assert not any("broken_by" in one for one in kept if one["thresholds"].get("species"))
+
+
+def test_years_that_are_alike_keep_a_promise_of_enough_media_and_few_years_ask_for_more() -> None:
+    sure, labels, years = of_two_years(wrong_in_second=0)
+    assert "species" in promised(sure, labels, {"seasons": years})[0]
+    few = slice(360, 440)
+    assert "species" in promised(sure[few], labels[few], {})[0]
+    assert not promised(sure[few], labels[few], {"seasons": years[few]})[0], (
+        "80 photos of two years count as 14"
+    )
+
+
+def test_the_message_names_the_labels_that_break_a_promise() -> None:
+    sure, labels, years = of_two_years(wrong_in_second=48)
+    thresholds, record = promised(sure, labels, {"seasons": years})
+    card = SimpleNamespace(taxonomy={"rollup": record | {"over": "locations"}}, thresholds=thresholds)
+    said = promise_doubt(card)  # type: ignore[arg-type]
+    assert "on 800 single photos of 800 locations and 2 seasons no probability" in said
+    assert "Of the 800 photos that it answers so surely at family, most wrong are those of: hare 48." in said
+    assert "Alone already it does not hold over seasons." in said
+    tree = HARES.to_json() | {"rollup": record | {"over": "locations"}}
+    assert ModelTree.from_json(tree, "the tree").rollup.choices  # type: ignore[union-attr]
+
+
+def test_the_axes_of_a_catalog_are_its_seasons_and_data_sets() -> None:
+    media = pl.DataFrame(
+        {
+            "media_id": ["a", "b", "c"],
+            "season": ["S1", None, "S2"],
+            "Dataset": ["x", "x", "y"],
+            "zone": [1, 2, 3],
+        }
+    )
+    axes = other_axes(media)
+    assert {name: len(np.unique(units)) for name, units in axes.items()} == {"seasons": 3, "sets": 2}
+    assert other_axes(media[:1]) == {}, "of one unit nothing is known"

@@ -87,6 +87,28 @@ def test_a_fold_is_judged_at_the_epoch_that_the_other_folds_chose(world: MakeWor
     assert "at the epoch and with the calibration of the other folds" in found.judged.measured_on
 
 
+def test_patience_on_the_judged_media_does_not_decide_at_which_epoch_a_fold_is_judged(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    settings = ("epochs=5", "optimiser.lr=1e-3", "seed=1")
+    photos = world(split=lambda row: None, labels=lambda row: ["ab"[int(row["media_id"]) % 3 == 0]])
+    whole = crossval(tiny(*settings), photos, 2, cache=tmp_path)
+    folder = tmp_path / "patient"
+    found = crossval(tiny(*settings, "patience=1"), photos, 2, run_folder=folder, cache=tmp_path)
+    lengths = [len(history) for history in found.histories]
+    short = int(np.argmin(lengths))
+    wanted = found.best_epochs[1 - short]
+    assert lengths[short] < wanted, "the fold had ended before the epoch that the other chose"
+    inside = found.folds == short
+    powers = np.exp(found.logits[inside].astype(float))
+    truth = np.array([int(int(one) % 3 == 0) for one in found.predictions.table["media_id"]])[inside]
+    loss = log_loss(truth, powers / powers.sum(axis=1, keepdims=True))
+    assert loss == pytest.approx(whole.histories[short][wanted - 1]["validation_log_loss"], rel=1e-5)
+    again = crossval(tiny(*settings, "patience=1"), photos, 2, run_folder=folder, cache=tmp_path)
+    np.testing.assert_array_equal(again.logits, found.logits)
+    assert again.best_epochs == found.best_epochs
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [

@@ -59,7 +59,7 @@ def sequences() -> HeadRecipe:
         search={
             "event_statistics": Choice(choices=(("mean",), ("mean", "std"), ("mean", "std", "max"))),
             "background_view": Choice(choices=(False, True)),
-            "balance": Choice(choices=("none", "sampling")),
+            "balance": Choice(choices=("none", "class-weights")),
         },
     )
 

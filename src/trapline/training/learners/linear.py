@@ -14,7 +14,7 @@ from trapline.recipes import DenseRecipe, HeadRecipe
 from trapline.training import linear, strengths
 from trapline.training.arrays import Floats, Rows
 from trapline.training.contract import FitPart, LearntModel, OutOfFold
-from trapline.training.events import known_labels
+from trapline.training.events import could_be_learnt, known_labels
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_strengths, write_history
 from trapline.training.judging import AVERAGES_FOLDS
@@ -111,6 +111,7 @@ class LinearLearner(LabelLearner[LinearModel]):
             media_weights=self._weigh(taught),
             view_weights=self.looks.weights,
             start=start,
+            exclusive=self.recipe.exclusive,
         )
 
     def make_part(self, part: FitPart, folder: Path) -> None:
@@ -142,15 +143,17 @@ class LinearLearner(LabelLearner[LinearModel]):
     def _score(self, rows: Rows, folds: Rows) -> Score:
         """The log loss of natural logits of some of the rows.
 
-        Of a multi-label task a label counts where the other folds show it: no strength can teach the others.
+        A label counts where the other folds show it: no strength can teach the others.
         """
         truth, single = self.truth(rows), self.recipe.task == "single-label"
         known = known_labels(self.selected, rows, folds)
+        teaches = could_be_learnt(known, truth)
 
         def loss(logits: Floats, inside: Rows) -> float:
             probabilities = probabilities_of(logits, self.recipe.softmax)
             if single:
-                return float(log_loss(truth[inside], probabilities))
+                counts = teaches[inside]
+                return float(log_loss(truth[inside][counts], probabilities[counts])) if counts.any() else 0.0
             return float(binary_losses(truth[inside], probabilities)[known[inside]].mean())
 
         return loss

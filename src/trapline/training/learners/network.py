@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from trapline.errors import MissingExtraError, UsageError
 from trapline.models import ModelFile, put_off_collecting
 from trapline.recipes import NetworkRecipe
+from trapline.storage import replace_whole
 from trapline.training.arrays import Floats, Rows
 from trapline.training.contract import FitPart, Learner, LearntModel, Origin, OutOfFold, StepReport
 from trapline.training.devices import DevicesLike, find_devices
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 FITTED = "fitted.json"
 """In the folder of a fit that has ended; see `fit_network`."""
+ORIGIN, ANSWERS, CHECKPOINT = "weights.json", "validation_logits.f32", "last.ckpt"
+"""Likewise: where the weights came from, what was said at each epoch, and where a fit goes on."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,8 @@ class NetworkLearner(Learner[NetworkModel]):
         """What was fitted of a part before, here or elsewhere, is only read."""
         arrays, (member, epochs) = part.arrays, part.arrays["member_and_epochs"].tolist()
         recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + member})
+        if epochs:  # chosen already
+            recipe = recipe.model_copy(update={"selection": "last", "patience": None})
         return self.fit_one(
             recipe, arrays["rows"], arrays.get("held"), folder / part.name, what, epochs or None
         )
@@ -155,9 +161,32 @@ class NetworkLearner(Learner[NetworkModel]):
         self.share_out(parts, folder)
         for fold, part in enumerate(parts):
             fitted.append(self._fit_part(part, folder, f"fold {fold + 1} of {len(parts)}"))
-        for (train, _), one, epoch in zip(dealt.parts, fitted, epochs_of_others(fitted), strict=True):
+        epochs = epochs_of_others(fitted)
+        reached = self._go_on(parts, fitted, epochs, folder)
+        for (train, _), one, epoch in zip(dealt.parts, reached, epochs, strict=True):
             logits.append(self.natural(one.said_at(epoch), train))
         return OutOfFold(np.concatenate(logits), NetworkModel(AVERAGES_FOLDS, fitted))
+
+    def _go_on(
+        self, parts: Sequence[FitPart], fitted: Sequence[Fitted], epochs: Sequence[int], folder: Path
+    ) -> list[Fitted]:
+        """The folds trained on to the epoch that they are judged at, where patience ended them before it.
+
+        Patience looked at the very media that are judged. What such a fold chose for itself stays as it is.
+        """
+        longer: dict[int, FitPart] = {}
+        for fold, (part, one, epoch) in enumerate(zip(parts, fitted, epochs, strict=True)):
+            if epoch > len(one.history):
+                rows, held = part.arrays["rows"], part.arrays["held"]
+                longer[fold] = _part(f"{part.name}-longer", rows, held, epoch)
+                _take_over(folder / part.name, folder / longer[fold].name)
+        self.share_out(list(longer.values()), folder)
+        reached = list(fitted)
+        for fold, part in longer.items():
+            reached[fold] = self._fit_part(
+                part, folder, f"fold {fold + 1} of {len(parts)}, to epoch {epochs[fold]}"
+            )
+        return reached
 
     def held_logits(self, model: NetworkModel) -> Floats:
         """What was said at the epoch that each network kept."""
@@ -210,16 +239,22 @@ def _part(name: str, rows: Rows, held: Rows | None, epochs: int | None = None, m
 
 
 def epochs_of_others(fitted: Sequence[Fitted]) -> list[int]:
-    """The epoch at which each fold is judged: the median of the other folds' best ones, if it ran as long.
+    """The epoch at which each fold is judged: the median of the other folds' best ones.
 
-    Its own best one was chosen on the very media that it is judged on.
+    Its own best one was chosen on the very media that it is judged on, and so was where its patience ended.
     """
     best = [one.best_epoch for one in fitted]
     of_others = (best[:index] + best[index + 1 :] for index in range(len(best)))
-    return [
-        min(round(float(np.median(others))), len(one.history))
-        for one, others in zip(fitted, of_others, strict=True)
-    ]
+    return [round(float(np.median(others))) for others in of_others]
+
+
+def _take_over(before: Path, folder: Path) -> None:
+    """Put into a folder what a fit needs to go on where another ended; what has begun there is left alone."""
+    if (folder / CHECKPOINT).is_file():
+        return
+    for name in (ORIGIN, ANSWERS, CHECKPOINT):  # that one last: with it the fit has begun
+        with replace_whole(folder / name) as partial:
+            shutil.copyfile(before / name, partial)
 
 
 def _import_pytorch() -> None:

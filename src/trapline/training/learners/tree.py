@@ -25,7 +25,7 @@ from trapline.training.run_folder import keep_taxonomy
 from trapline.training.selection import data_summary
 from trapline.training.strengths import ToTry, try_strengths
 from trapline.training.taxa_adam import EpochHead
-from trapline.training.taxa_choices import choose_pooling, choose_thresholds
+from trapline.training.taxa_choices import choose_pooling, choose_thresholds, other_axes
 from trapline.training.taxa_media import TaxaMedia
 from trapline.training.tree_heads import Fitted, HeadTargets, class_logits, fit_together, hits, losses
 
@@ -142,12 +142,17 @@ class TreeLearner(FrozenLearner[TreeModel]):
         """The tree, its heads, and the thresholds of the roll-up, chosen on the media that were judged.
 
         The record says over what the bound is: locations, or events where these are not known or there is
-        one.
+        one; and seasons and sets, where the catalog knows several.
         """
         groups = self.selected.groups(judged.rows)
         labels = [self.media.labels[row] for row in judged.rows]
         thresholds, promised = choose_thresholds(
-            judged.probabilities, labels, groups.keys, self.media.classes, self.settings
+            judged.probabilities,
+            labels,
+            groups.keys,
+            self.media.classes,
+            self.settings,
+            other_axes(self.selected.catalog.table[judged.rows.tolist()]),
         )
         counts = {label: self.media.labels.count(label) for label in self.media.classes.coarse}
         return {
