@@ -104,9 +104,9 @@ def fit_temperature(
 ) -> float:
     """The temperature T of softmax(logits / T), or of sigmoid(logits / T), that the media make most probable.
 
-    The log loss over all media (Guo et al. 2017) plus strength · (1 / T + log T), a weak prior (Gamma(2, 1) of
-    1 / T with a strength of 1, its mode at T = 1): a few media without a mistake would have any T near 0, and
-    hundreds with some do not notice it. The sum is convex in 1 / T, so that the one minimum is found by a
+    The log loss over all media (Guo et al. 2017) plus strength · (1 / T + log T), a weak prior (Gamma(2, 1)
+    of 1 / T with a strength of 1, its mode at T = 1): a few media without a mistake would have any T near 0,
+    and hundreds with some do not notice it. The sum is convex in 1 / T, so that the one minimum is found by a
     bounded search.
 
     Args:
@@ -169,11 +169,11 @@ def fit_offsets(logits: ArrayLike, truth: ArrayLike) -> tuple[float, Floats]:
 
     A temperature corrects how sure a model is; the offsets correct which labels it says too often, as where
     labels have other shares than in its training (vector scaling of Guo et al. 2017 with one slope). The
-    slope has the prior of `fit_temperature`, `SLOPE_STRENGTH` strong; the offsets are drawn from a normal distribution around 0. How
-    wide that is, or whether the logits need no offsets, or nothing at all, the media say: each is weighed
-    by its evidence (Laplace's approximation: MacKay 1992, *Bayesian Interpolation*) and log slope and
-    offsets are averaged. So a few media change little, a label that none of them shows keeps an offset not
-    far below 0, and of many media the prior is not noticed.
+    slope has the prior of `fit_temperature`, `SLOPE_STRENGTH` strong; the offsets are drawn from a normal
+    distribution around 0. How wide that is (`SPREADS`), or whether the logits need no offsets, or nothing at
+    all, the media say: each is weighed by its evidence (Laplace's approximation: MacKay 1992, *Bayesian
+    Interpolation*) and log slope and offsets are averaged. So a few media change little, a label that none of
+    them shows keeps an offset not far below 0, and of many media the prior is not noticed.
 
     Args:
         logits: [N, K], before any calibration.
