@@ -20,7 +20,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +33,12 @@ from trapline.prediction import pooled_logits
 
 NETWORKS = ("efficientnetb0", "mobilenetv2", "resnet50")
 COUNTS = (0, 25, 50, 100, 200)
-METHODS: tuple[Asked, ...] = tuple(name for name in get_args(Asked) if name != "none")
+METHODS: tuple[Asked, ...] = ("temperature", "auto")
+WHOLE: tuple[Asked, ...] = ("none", "temperature", "labels", "auto")
 SAME = {"red_fox": "fox", "wild_boar": "wild_pig", "canidae": "coyote", "elk": "deer", "roe_deer": "deer"}
 """Labels of the sets that are near enough to be one, by the name that they get."""
+EVENTS = 5
+"""A label of fewer bursts is left out of a set."""
 PAIRS = ("trailcam-bursts jura", "jura trailcam-bursts", "caltech-night trailcam-bursts")
 
 Floats = npt.NDArray[np.float64]
@@ -97,12 +99,11 @@ def whole_halves(data: Path, halves: int, every: int) -> Iterator[str]:
     yield f"| network | fitted on A | log loss on B | middle: said | so | of photos |\n|{' --- |' * 6}"
     for network in NETWORKS:
         answers = serengeti(data, network, every)
-        for method in ("nothing", "temperature", "labels", "auto"):
+        for method in WHOLE:
             losses, middles = [], []
             for seed in range(halves):
                 first, second = answers.halves(np.random.default_rng(seed))
-                asked: Asked = next((name for name in METHODS if name == method), "none")
-                calibration = first.fit(asked)
+                calibration = first.fit(method)
                 losses.append(second.loss(calibration))
                 middles.append(middle(second, calibration))
             said, right, share = np.median(middles, axis=0)
@@ -158,20 +159,15 @@ def media_of(data: Path, name: str, every: int) -> Catalog:
     else:
         table = pl.read_csv(folder / "labels.csv").select("label", file="file_name", location="location")
         table = table.with_columns(event=(pl.int_range(pl.len()) // 10).cast(pl.String))
-    label = pl.col("label").replace(SAME | {"empty": "blank"})
-    often = label.is_in(
-        table.select(label.value_counts()).unnest("label").filter(pl.col("count") >= 10)["label"].implode()
+    named = table.gather_every(every).with_columns(
+        pl.col("label").replace(SAME | {"empty": "blank"}), pl.col("location").cast(pl.String)
     )
-    rows = (
-        table.gather_every(every)
-        .filter(often)
-        .select(
-            media_id="file",
-            file_path="file",
-            labels=pl.concat_list(label),
-            location_id=pl.col("location").cast(pl.String),
-            event_id="event",
-        )
+    rows = named.filter(pl.col("event").n_unique().over("label") >= EVENTS).select(
+        media_id="file",
+        file_path="file",
+        labels=pl.concat_list("label"),
+        location_id="location",
+        event_id="event",
     )
     return Catalog.from_rows(rows, folder, "benchmark")
 
@@ -184,7 +180,7 @@ def foreign(data: Path, source: str, target: str, folder: Path, every: int) -> A
     media = media_of(data, target, every)
     known = pl.col("labels").list.first().is_in(list(model.card.labels))
     media = media.with_table(media.table.filter(known))
-    predictions = api.predict(model, media, folder / f"{source}-{target}.parquet", force=True)
+    predictions = api.predict(model, media, folder / f"{source}-{target}.parquet")
     good = predictions.ok.select("media_id").join(
         media.table, on="media_id", how="left", maintain_order="left"
     )

@@ -92,14 +92,19 @@ def recalibrate(
     media, why = judgeable(chosen, model.card)
     rows, logits = _logits(model, media)
     left_out |= why | ({"unreadable": len(media) - len(rows)} if len(rows) < len(media) else {})
-    card, told = model.card, _Told.of(media.with_table(media.table[rows]), model.card.labels, model.card.task)
-    fits = told.fit(method, logits, card.calibration)
-    on = f"{part or 'labelled media'}: {told.where}"
-    fitted = {"fitted_on": on, "locations": told.locations}
+    card, judged = (
+        model.card,
+        _Shown.of(media.with_table(media.table[rows]), model.card.labels, model.card.task),
+    )
+    fits = judged.fit(method, logits, card.calibration)
+    on = f"{part or 'labelled media'}: {judged.where}"
+    fitted = {"fitted_on": on, "locations": judged.locations}
     calibration = fits.calibration.model_copy(update=fitted)
-    measured_on = f"{on}{told.how}; {_seen(card)}"
-    before, after, change = told.figures(told.truth, told.keys, fits.before, fits.after, card.calibration)
-    event, event_change = _of_events(card, told, logits, fits, method)
+    measured_on = f"{on}{judged.how}; {_seen(card)}"
+    before, after, change = judged.figures(
+        judged.truth, judged.keys, fits.before, fits.after, card.calibration
+    )
+    event, event_change = _of_events(card, judged, logits, fits, method)
     changes = {"calibration": calibration, "metrics": after, "metrics_on": measured_on, "event": event}
     write_model_file(read_graph(model), card.model_copy(update=changes), output)
     return Recalibrated(output, calibration, before, after, change, event_change, measured_on, left_out)
@@ -132,28 +137,28 @@ def recalibrate_table(
     chosen, part, left_out = _choose(catalog, part)
     media, why = judgeable(chosen, predictions)
     good = predictions.table.with_row_index("row").filter(pl.col("status") == "ok").select("media_id", "row")
-    told_of = media.table.join(good, on="media_id", how="inner", maintain_order="left")
-    if not told_of.height:
+    their_rows = media.table.join(good, on="media_id", how="inner", maintain_order="left")
+    if not their_rows.height:
         raise DataError("None of the labelled media is in the predictions. Give those that were predicted.")
-    lacking = len(media) - told_of.height
+    lacking = len(media) - their_rows.height
     left_out |= why | ({"without a prediction": lacking} if lacking else {})
     labels, task = predictions.labels, predictions.task
-    told = _Told.of(media.with_table(told_of.drop("row")), labels, task)
+    judged = _Shown.of(media.with_table(their_rows.drop("row")), labels, task)
     probabilities = predictions.probabilities()
     known = good["row"].to_numpy()
     logits, current = pooled_logits(probabilities, task), Calibration(exclusive=predictions.facts.exclusive)
-    rows = told_of["row"].to_numpy()
-    fits = told.fit(method, logits[rows], current)
-    on = f"{part or 'labelled media'}: {told.where}"
-    calibration = fits.calibration.model_copy(update={"fitted_on": on, "locations": told.locations})
+    rows = their_rows["row"].to_numpy()
+    fits = judged.fit(method, logits[rows], current)
+    on = f"{part or 'labelled media'}: {judged.where}"
+    calibration = fits.calibration.model_copy(update={"fitted_on": on, "locations": judged.locations})
     probabilities[known] = apply_calibration(logits[known], calibration, task, labels)
     probabilities[rows] = fits.after
     fixed = predictions.table[predictions.table.columns[: -len(labels)]]
     table = fixed.hstack(probability_columns(labels, probabilities))
     facts = replace(predictions.facts, calibration=on, event=None)
     replace(predictions, table=table, facts=facts).save(output)
-    before, after, change = told.figures(told.truth, told.keys, fits.before, fits.after, current)
-    return Recalibrated(output, calibration, before, after, change, {}, on + told.how, left_out)
+    before, after, change = judged.figures(judged.truth, judged.keys, fits.before, fits.after, current)
+    return Recalibrated(output, calibration, before, after, change, {}, on + judged.how, left_out)
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ class _Fitted:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Shown:
     """Labelled media, and what of them belongs together.
 
     Attributes:
@@ -191,7 +196,7 @@ class _Told:
     locations: tuple[str, ...]
 
     @classmethod
-    def of(cls, media: Catalog, labels: tuple[str, ...], task: str) -> _Told:
+    def of(cls, media: Catalog, labels: tuple[str, ...], task: str) -> _Shown:
         keys, where, locations = _together(media.table)
         truth = encode_truth(media.table["labels"].to_list(), labels, task)
         how = ", each calibrated by the other folds" if len(set(keys.tolist())) > 1 else ", no figures of one"
@@ -318,12 +323,12 @@ def _logits(model: ModelFile, media: Catalog) -> tuple[list[int], Floats]:
 
 
 def _of_events(
-    card: Card, told: _Told, logits: Floats, fits: _Fitted, method: Asked
+    card: Card, judged: _Shown, logits: Floats, fits: _Fitted, method: Asked
 ) -> tuple[EventPooling | None, dict[str, Interval]]:
     """The pooling of the card, its calibration fitted to the events of these media; what that changes."""
     if card.event is None:
         return None, {}
-    events = _Events.of(told)
+    events = _ShownEvents.of(judged)
     methods = card.event.model_copy(update={"calibration": Calibration()})
 
     def pooled(calibration: Calibration) -> Floats:
@@ -343,22 +348,22 @@ def _of_events(
         if inside.any() and not inside.all():
             of_others = fitted(values, ~inside)
             new[inside] = apply_calibration(values[inside], of_others, card.task, card.labels)
-    _, after, change = told.figures(events.truth, events.keys, old, new, card.calibration)
+    _, after, change = judged.figures(events.truth, events.keys, old, new, card.calibration)
     calibration = fitted(pooled(fits.calibration), np.ones(len(events.truth), bool))
-    where = f"{len(events.truth)} events of {told.where}"
+    where = f"{len(events.truth)} events of {judged.where}"
     event = card.event.model_copy(
         update={
-            "calibration": calibration.model_copy(update={"fitted_on": where, "locations": told.locations}),
+            "calibration": calibration.model_copy(update={"fitted_on": where, "locations": judged.locations}),
             "selected_on": f"{card.event.selected_on}; calibrated again on {where}",
             "metrics": after,
-            "metrics_on": where + told.how,
+            "metrics_on": where + judged.how,
         }
     )
     return event, change
 
 
 @dataclass(frozen=True)
-class _Events:
+class _ShownEvents:
     """The events of labelled media that can be judged: rows of frames; of each event its truth and fold."""
 
     rows: Rows
@@ -369,17 +374,17 @@ class _Events:
     folds: Rows
 
     @classmethod
-    def of(cls, told: _Told) -> _Events:
+    def of(cls, judged: _Shown) -> _ShownEvents:
         """In the order they were shot; where a media has one label, of events with one.
 
         Raises:
             DataError: no event has two of the media.
         """
-        labelled = label_events(told.media).table
-        one = (labelled["labels"].list.len() == 1).to_numpy() | (told.task != "single-label")
-        order = frame_order(told.media.table)
+        labelled = label_events(judged.media).table
+        one = (labelled["labels"].list.len() == 1).to_numpy() | (judged.task != "single-label")
+        order = frame_order(judged.media.table)
         rows = order[one[order]]
-        events = told.media.table.select(event=event_key())["event"].to_numpy()[rows]
+        events = judged.media.table.select(event=event_key())["event"].to_numpy()[rows]
         names, first, codes = np.unique(events, return_index=True, return_inverse=True)
         if len(names) == len(rows):
             raise DataError(
@@ -388,6 +393,6 @@ class _Events:
                 "--event-gap 60s` finds them), or predict with it and recalibrate that table."
             )
         shown = labelled["labels"].gather(rows[first]).to_list()
-        truth = encode_truth(shown, told.labels, told.task)
+        truth = encode_truth(shown, judged.labels, judged.task)
         weights = 1 / np.bincount(codes)[codes]
-        return cls(rows, weights, codes, truth, told.keys[rows[first]], told.folds[rows[first]])
+        return cls(rows, weights, codes, truth, judged.keys[rows[first]], judged.folds[rows[first]])

@@ -216,11 +216,11 @@ def _fit_offsets(
 
     def posterior(parameters: Floats) -> tuple[float, Floats]:
         inverse, offsets = parameters[0], parameters[1:]
-        said = softmax(logits * inverse + offsets)
+        chances = softmax(logits * inverse + offsets)
         loss = float(_softmax_losses(logits * inverse + offsets, truth).sum())
         loss += SLOPE_STRENGTH * (inverse - np.log(inverse))
-        by_slope = float((said * logits).sum()) - of_truth + SLOPE_STRENGTH * (1 - 1 / inverse)
-        by_offset = said.sum(axis=0) - shown + offsets / spread**2
+        by_slope = float((chances * logits).sum()) - of_truth + SLOPE_STRENGTH * (1 - 1 / inverse)
+        by_offset = chances.sum(axis=0) - shown + offsets / spread**2
         return loss + float((offsets**2).sum()) / (2 * spread**2), np.concatenate([[by_slope], by_offset])
 
     bounds = [(1 / TEMPERATURES[1], 1 / TEMPERATURES[0]), *[(None, None)] * labels]
@@ -233,15 +233,15 @@ def _evidence(
     logits: Floats, truth: npt.NDArray[np.int64], slope: float, offsets: Floats, spread: float | None
 ) -> float:
     """The log of what the media's chance integrates to around a maximum; without `spread` over the slope."""
-    said, k = softmax(logits * slope + offsets), SLOPE_STRENGTH
-    weighted = said * logits
+    chances, k = softmax(logits * slope + offsets), SLOPE_STRENGTH
+    weighted = chances * logits
     mean = weighted.sum(axis=1)
     curvature = np.array([[float((weighted * logits).sum() - (mean**2).sum()) + k / slope**2]])
     loss = float(_softmax_losses(logits * slope + offsets, truth).sum()) + k * (slope - np.log(slope))
     loss += math.lgamma(k + 1) - (k + 1) * np.log(k)
     if spread is not None:
-        both = weighted.sum(axis=0) - said.T @ mean
-        own = np.diag(said.sum(axis=0) + 1 / spread**2) - said.T @ said
+        both = weighted.sum(axis=0) - chances.T @ mean
+        own = np.diag(chances.sum(axis=0) + 1 / spread**2) - chances.T @ chances
         curvature = np.block([[curvature, both[None]], [both[:, None], own]])
         loss += float((offsets**2).sum()) / (2 * spread**2) + len(offsets) * np.log(spread)
     return float(np.log(2 * np.pi) / 2 - loss - np.linalg.slogdet(curvature)[1] / 2)

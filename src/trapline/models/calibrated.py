@@ -31,7 +31,7 @@ CHOICE_FOLDS, CHOICE_MEDIA = 5, 20_000
 """The folds of groups by which is chosen, and the most media that are asked."""
 
 
-class Fit(Protocol):
+class FitCalibration(Protocol):
     """`fit_calibration`, or what fits something else for the same arguments."""
 
     def __call__(
@@ -125,7 +125,7 @@ def choose_calibration(
     weights: npt.ArrayLike | None = None,
     *,
     few: Method = "temperature",
-    fit: Fit = fit_calibration,
+    fit: FitCalibration = fit_calibration,
 ) -> Calibration:
     """What is asked for, fitted; with `auto` the method that does better on groups it was not fitted on.
 

@@ -323,6 +323,8 @@ def test_every_setting_that_is_accepted_changes_what_training_comes_to(
                 continue
             if field == "loss.name" and value == "bce" and recipe.task == "multi-label":
                 continue  # it says what `auto` is
+            if field == "calibration" and value == "temperature":
+                continue  # it says what `auto` takes of few photos
             folder = tmp_path / f"{field}-{OTHERS[field].index(value)}"
             try:
                 same = outcome(asked, photos, tree, folder) == plain
