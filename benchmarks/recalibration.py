@@ -11,7 +11,7 @@ the other's bursts or days give the labels, the other half judges.
 Log loss: the median over drawings and the range in which nine of ten lie; `worse` is the share of drawings
 that do worse than the model as it came. Labels that a drawing lacks stay in the model.
 
-usage: python benchmarks/recalibration.py DATA -o FOLDER [--draws 100] [--halves 10] [--every 1] [--sets …]
+usage: python benchmarks/recalibration.py DATA -o FOLDER [--draws 100] [--halves 10] [--every 1] [--networks …] [--sets …]
 """
 
 from __future__ import annotations
@@ -94,10 +94,10 @@ def middle(answers: Answers, calibration: Calibration) -> tuple[float, float, fl
     return float(said[inside].mean()), float(right.mean()), float(inside.mean())
 
 
-def whole_halves(data: Path, halves: int, every: int) -> Iterator[str]:
+def whole_halves(data: Path, networks: Sequence[str], halves: int, every: int) -> Iterator[str]:
     """A → B with all of A's labels."""
     yield f"| network | fitted on A | log loss on B | middle: said | so | of photos |\n|{' --- |' * 6}"
-    for network in NETWORKS:
+    for network in networks:
         answers = serengeti(data, network, every)
         for method in WHOLE:
             losses, middles = [], []
@@ -199,13 +199,14 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--halves", type=int, default=10)
     parser.add_argument("--every", type=int, default=1, help="Every so manieth photo.")
+    parser.add_argument("--networks", nargs="*", default=NETWORKS)
     parser.add_argument("--sets", nargs="*", default=PAIRS, help="Pairs of sets, 'FROM TO'.")
     given = parser.parse_args()
     published = given.data / "predictions-empty-vs-animal"
-    for line in whole_halves(published, given.halves, given.every):
+    for line in whole_halves(published, given.networks, given.halves, given.every):
         print(line, flush=True)
     print(f"\n| answers | fitted | {' | '.join(map(str, COUNTS))} labels |\n|{' --- |' * (2 + len(COUNTS))}")
-    for network in NETWORKS:
+    for network in given.networks:
         for line in curve(network, serengeti(published, network, given.every), given.draws):
             print(line, flush=True)
     for pair in given.sets:

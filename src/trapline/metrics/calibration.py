@@ -199,7 +199,8 @@ def fit_offsets(logits: ArrayLike, truth: ArrayLike) -> tuple[float, Floats]:
     for spread in SPREADS:
         fits.append(_fit_offsets(values, array, slope, spread))
         evidence.append(_evidence(values, array, *fits[-1], spread))
-    weights = softmax(np.array([evidence]))[0]
+    before = np.log([len(SPREADS)] * 2 + [2] * len(SPREADS))  # as likely without offsets as with
+    weights = softmax((before + evidence)[None])[0]
     slopes, offsets = (np.array(parts) for parts in zip(*fits, strict=True))
     return float(np.exp(weights @ np.log(slopes))), np.asarray(weights @ offsets)
 
