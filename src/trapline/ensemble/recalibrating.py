@@ -254,15 +254,16 @@ def _fit(
 def _together(media: pl.DataFrame) -> tuple[npt.NDArray[Any], str, tuple[str, ...]]:
     """What belongs together: locations; of one location events; else days, else each media is by itself."""
     groups = Groups.of(media)
-    if groups.by == "location" or (groups.by == "event" and groups.count > 1):
+    if groups.by != "media" and groups.count > 1:
         return groups.keys, groups.where, groups.locations
     number = len(groups.locations)
     where = f"{media.height} media at {'1 location' if number else 'no location that is known'}"
-    days = media.select(day=pl.coalesce("camera_time", "timestamp").dt.date().cast(pl.String))["day"]
+    dates = [pl.col(name).dt.date() for name in ("camera_time", "timestamp")]
+    days = media.select(day=pl.coalesce(dates).cast(pl.String))["day"]
     if not days.null_count() and days.n_unique() > 1:
         days_there = f"{days.n_unique()} days; intervals are over days"
         return days.to_numpy(), f"{where} ({days_there})", groups.locations
-    alone = "of one event" if groups.by == "event" else "no events known"
+    alone = "no events known" if media["event_id"].is_null().any() else "of one event"
     return np.arange(media.height), f"{where} ({alone}; intervals are over single media)", groups.locations
 
 
