@@ -11,7 +11,8 @@ the other's bursts or days give the labels, the other half judges.
 Log loss: the median over drawings and the range in which nine of ten lie; `worse` is the share of drawings
 that do worse than the model as it came. Labels that a drawing lacks stay in the model.
 
-usage: python benchmarks/recalibration.py DATA -o FOLDER [--draws 100] [--halves 10] [--every 1] [--networks …] [--sets …]
+usage: python benchmarks/recalibration.py DATA -o FOLDER [--draws 100] [--halves 10] [--every 1]
+       [--networks …] [--sets …]
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from trapline.metrics.calibration import SLOPE_STRENGTH, _fit_offsets
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def drawn(media: int, labels: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import pytest
 from trapline.metrics import fit_offsets, fit_temperature
 from trapline.models import (
     Calibration,
+    Method,
     apply_calibration,
     choose_calibration,
     deal_groups,
@@ -90,7 +91,7 @@ def test_what_is_fitted_again_comes_on_top_of_what_there_is(current: Calibration
     logits, truth, groups = drawn(80)
     again = fit_again(method, logits, truth, current, TASK, LABELS, groups)  # type: ignore[arg-type]
     there = np.log(apply_calibration(logits, current, TASK, LABELS))
-    asked = "temperature" if method == "temperature" else "labels"
+    asked: Method = "temperature" if method == "temperature" else "labels"
     on_top = fit_calibration(asked, there, truth, Calibration(), TASK, LABELS)
     expected = apply_calibration(there, on_top, TASK, LABELS)
     assert apply_calibration(logits, again, TASK, LABELS) == pytest.approx(expected, abs=1e-4)
