@@ -3,7 +3,8 @@
 Snapshot Serengeti: three networks' published answers (is a photo empty?) for 69,000 photos of 168 sites. The
 sites are dealt into two halves. `A → B`: everything is fitted on one half and judged on the other, medians
 over drawings. *Middle* are the probabilities from 0.3 to 0.7: what is said there on the mean, how often it is
-so, and how many photos have one. The curve: 0 to 200 labels drawn of A's photos, judged on B.
+so, and how many photos have one. The curve: 0 to 200 labels drawn of A's photos, judged on B;
+*made right*: the truth is drawn of the fitted answers, so that whatever is changed is a loss.
 
 Between the sets: a head that learnt one set answers another's photos of the labels that both have; half of
 the other's bursts or days give the labels, the other half judges.
@@ -85,6 +86,14 @@ def serengeti(folder: Path, network: str, every: int) -> Answers:
     logits = np.log(np.stack([1 - empty, empty], axis=1))
     sites = table["file_name_x"].str.split("/").list.get(1).to_numpy().astype(str)
     return Answers(("animal", "blank"), logits, table["real"].to_numpy().astype(np.int64), sites)
+
+
+def made_right(answers: Answers) -> Answers:
+    """The answers as they are once fitted, and a truth drawn of them: there is nothing to put right."""
+    chances = answers.answer(answers.fit("labels"))
+    drawn = np.random.default_rng(0).random((len(chances), 1))
+    truth = (chances.cumsum(axis=1) > drawn).argmax(axis=1)
+    return Answers(answers.labels, np.log(chances), truth, answers.groups)
 
 
 def middle(answers: Answers, calibration: Calibration) -> tuple[float, float, float]:
@@ -208,8 +217,10 @@ def main() -> None:
         print(line, flush=True)
     print(f"\n| answers | fitted | {' | '.join(map(str, COUNTS))} labels |\n|{' --- |' * (2 + len(COUNTS))}")
     for network in given.networks:
-        for line in curve(network, serengeti(published, network, given.every), given.draws):
-            print(line, flush=True)
+        answers = serengeti(published, network, given.every)
+        for name, those in ((network, answers), (f"{network}, made right", made_right(answers))):
+            for line in curve(name, those, given.draws):
+                print(line, flush=True)
     for pair in given.sets:
         source, target = pair.split()
         answers = foreign(given.data, source, target, given.output, given.every)
