@@ -92,10 +92,8 @@ def recalibrate(
     media, why = judgeable(chosen, model.card)
     rows, logits = _logits(model, media)
     left_out |= why | ({"unreadable": len(media) - len(rows)} if len(rows) < len(media) else {})
-    card, judged = (
-        model.card,
-        _Shown.of(media.with_table(media.table[rows]), model.card.labels, model.card.task),
-    )
+    card = model.card
+    judged = _Shown.of(media.with_table(media.table[rows]), card.labels, card.task)
     fits = judged.fit(method, logits, card.calibration)
     on = f"{part or 'labelled media'}: {judged.where}"
     fitted = {"fitted_on": on, "locations": judged.locations}
@@ -136,18 +134,19 @@ def recalibrate_table(
     _check_table(predictions)
     chosen, part, left_out = _choose(catalog, part)
     media, why = judgeable(chosen, predictions)
-    good = predictions.table.with_row_index("row").filter(pl.col("status") == "ok").select("media_id", "row")
+    good = predictions.table.select("media_id", "status").with_row_index("_row")
+    good = good.filter(pl.col("status") == "ok").drop("status")
     their_rows = media.table.join(good, on="media_id", how="inner", maintain_order="left")
     if not their_rows.height:
         raise DataError("None of the labelled media is in the predictions. Give those that were predicted.")
     lacking = len(media) - their_rows.height
     left_out |= why | ({"without a prediction": lacking} if lacking else {})
     labels, task = predictions.labels, predictions.task
-    judged = _Shown.of(media.with_table(their_rows.drop("row")), labels, task)
+    judged = _Shown.of(media.with_table(their_rows.drop("_row")), labels, task)
     probabilities = predictions.probabilities()
-    known = good["row"].to_numpy()
+    known = good["_row"].to_numpy()
     logits, current = pooled_logits(probabilities, task), Calibration(exclusive=predictions.facts.exclusive)
-    rows = their_rows["row"].to_numpy()
+    rows = their_rows["_row"].to_numpy()
     fits = judged.fit(method, logits[rows], current)
     on = f"{part or 'labelled media'}: {judged.where}"
     calibration = fits.calibration.model_copy(update={"fitted_on": on, "locations": judged.locations})
@@ -337,12 +336,13 @@ def _of_events(
         made = apply_pooling(media, events.weights, events.codes, methods, card.task, card.labels)
         return pooled_logits(made, card.task)
 
+    current = card.event.calibration
+
     def fitted(values: Floats, inside: npt.NDArray[np.bool_]) -> Calibration:
         own, keys = events.truth[inside], events.keys[inside]
-        return fit_again(method, values[inside], own, methods_calibration, card.task, card.labels, keys)
+        return fit_again(method, values[inside], own, current, card.task, card.labels, keys)
 
-    methods_calibration = card.event.calibration
-    old = apply_calibration(pooled(card.calibration), methods_calibration, card.task, card.labels)
+    old = apply_calibration(pooled(card.calibration), current, card.task, card.labels)
     new = old.copy()
     for fold, calibration in fits.of_others.items():
         inside, values = events.folds == fold, pooled(calibration)
