@@ -79,6 +79,7 @@ __all__ = [
     "predict_to_file",
     "read",
     "recalibrate",
+    "recalibrate_predictions",
     "review",
     "run",
     "run_status",
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     from trapline.competitions import Submission as Submission
     from trapline.competitions.code_execution import Checked, CodePackage
     from trapline.ensemble import CombinedTable as CombinedTable
+    from trapline.ensemble import Recalibrated as Recalibrated
     from trapline.evaluation import Comparison, Over, SeveralLabels, UnknownLabels, Way
     from trapline.evaluation import Evaluation as Evaluation
     from trapline.evaluation import Exploration as Exploration
@@ -121,7 +123,6 @@ if TYPE_CHECKING:
     from trapline.models import KeptModel as KeptModel
     from trapline.models import ModelFile as ModelFile
     from trapline.models import ReadyModel as ReadyModel
-    from trapline.models import Recalibrated as Recalibrated
     from trapline.observations import Observations as Observations
     from trapline.pipeline import Walk
     from trapline.prediction import Blanks as Blanks
@@ -1380,24 +1381,54 @@ def recalibrate(
     output: Output,
     *,
     part: str | None = None,
-    method: str = "temperature",
+    method: str = "auto",
 ) -> Recalibrated:
-    """Fit a model's probabilities again to labelled media, and measure what that changes.
+    """Fit a model's probabilities again to labelled media, 50 to 100 are enough; measure what that changes.
 
     Args:
         model: a classifier, of another place or made elsewhere.
         catalog: labelled media that it was not trained on.
         output: the new model file.
         part: of the split; None for `validation` of a catalog with a split, else for all labelled media.
-        method: `temperature`, or `labels`, a slope and an offset each.
+        method: `temperature`; `labels`, an offset each besides; `auto` takes what the media bear.
     """
-    from trapline.models import recalibrate as fit_again
+    from trapline.ensemble import recalibrate as fit_to
 
-    if method not in ("temperature", "labels"):
-        raise UsageError(f"--method is temperature or labels, not '{method}'.")
     refuse_own_input(output, model, catalog)
-    chosen: Literal["temperature", "labels"] = "labels" if method == "labels" else "temperature"
-    return fit_again(open_model(model), as_media(catalog), Path(output), part=part, method=chosen)
+    asked = _asked_calibration(method)
+    return fit_to(open_model(model), as_media(catalog), Path(output), part=part, method=asked)
+
+
+@checked
+def recalibrate_predictions(
+    predictions: Answers,
+    catalog: Media,
+    output: Output,
+    *,
+    part: str | None = None,
+    method: str = "auto",
+) -> Recalibrated:
+    """The same of a table of predictions, as other tools leave it, by those of its media that are labelled.
+
+    Args:
+        predictions: of media, with the probability of every label.
+        catalog: with labels of some of them.
+        output: the new table.
+        part: as of `recalibrate`, likewise `method`.
+    """
+    from trapline.ensemble import recalibrate_table
+
+    refuse_own_input(output, predictions, catalog)
+    asked, table = _asked_calibration(method), as_predictions(predictions)
+    return recalibrate_table(table, as_media(catalog), Path(output), part=part, method=asked)
+
+
+def _asked_calibration(method: str) -> Literal["auto", "temperature", "labels"]:
+    methods: tuple[Literal["auto", "temperature", "labels"], ...] = ("auto", "temperature", "labels")
+    for known in methods:
+        if method == known:
+            return known
+    raise UsageError(f"--method is auto, temperature or labels, not '{method}'.")
 
 
 # ---- into predictions

@@ -133,6 +133,11 @@ def smallest_blank_filter(bench: Bench) -> str:
     return bench.run("blank_filter.py", bench.trailcam_bursts(12), "-o", "out")
 
 
+def smallest_recalibration(bench: Bench) -> str:
+    few = ("--draws", 1, "--halves", 1, "--every", 60, "--networks", "resnet50", "--sets")
+    return bench.run("recalibration.py", bench.field, "-o", "out", *few)
+
+
 def smallest_clients(bench: Bench) -> str:
     from running import rival, rival_python
     from serve import free_port, process
@@ -342,6 +347,7 @@ FIELD = {
     "review_keys.py": (smallest_review_keys, "| 1.000 |\n| sorting |"),
     "kill_test.py": (smallest_kill_test, "equal to the byte"),
     "review_audit_photos.py": (smallest_review_audit_photos, "| table accuracy |"),
+    "recalibration.py": (smallest_recalibration, "| resnet50 | auto |"),
     "review_curve.py": (smallest_review_curve, "| table |"),
     "taxonomy.py": (smallest_taxonomy, ""),
     "trailcam-bursts/submit.sh": (smallest_bursts_submission, "seq_id,black_bear"),

@@ -35,4 +35,6 @@ def run(
     for name, weight in zip(done.how.names, done.how.weights, strict=True):
         typer.echo(f"  {name}: {weight:.2f}")
     sure = ", ".join(f"{group} {value:.2f}" for group, value in done.how.sureness.items())
+    if offsets := done.how.offsets.values():
+        typer.echo(f"An offset a label: {min(offsets):+.2f} to {max(offsets):+.2f}.")
     typer.echo(f"How sure: {sure}. Learnt {done.how.learnt_on}.")

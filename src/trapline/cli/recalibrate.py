@@ -1,4 +1,4 @@
-"""`trapline recalibrate`: a model's probabilities fitted again to labelled media."""
+"""`trapline recalibrate`: probabilities fitted again to labelled media."""
 
 from __future__ import annotations
 
@@ -10,27 +10,34 @@ import typer
 from trapline.cli import _common as common
 
 if TYPE_CHECKING:
-    from trapline.models import Recalibrated
+    from trapline.ensemble import Recalibrated
+    from trapline.models import Calibration
 
 
 def run(
-    model: Annotated[Path, typer.Argument(help="The model file.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(help="The model file, or a table of predictions.", show_default=False)
+    ],
     catalog: Annotated[Path, typer.Argument(help="Labelled media.", show_default=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The new model file.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The new model file, or table.", show_default=False)
+    ],
     part: Annotated[
         str | None, typer.Option(help="Of the split [validation; without a split all labelled media].")
     ] = None,
     method: Annotated[
-        str, typer.Option(help="temperature, or of multi-label models labels: a slope and an offset each.")
-    ] = "temperature",
+        str, typer.Option(help="temperature, labels (an offset a label besides), or auto: what they bear.")
+    ] = "auto",
     force: common.Force = False,
     json: common.Json = False,
 ) -> None:
     """Fit a model's probabilities to labelled media that it was not trained on; say what that changes."""
     from trapline import api
+    from trapline.prediction import are_predictions
 
     common.refuse_to_overwrite(output, force)
-    _show(api.recalibrate(model, catalog, output, part=part, method=method), json)
+    again = api.recalibrate_predictions if are_predictions(model) else api.recalibrate
+    _show(again(model, catalog, output, part=part, method=method), json)
 
 
 def _show(made: Recalibrated, json: bool) -> None:
@@ -40,24 +47,40 @@ def _show(made: Recalibrated, json: bool) -> None:
         facts = {"output": made.path.as_posix(), "calibration": made.calibration.model_dump(mode="json")}
         figures = {
             when: {name: figure.model_dump() for name, figure in values.items()}
-            for when, values in (("before", made.before), ("after", made.after))
+            for when, values in (
+                ("before", made.before),
+                ("after", made.after),
+                ("change", made.change),
+                ("event_change", made.event_change),
+            )
         }
         common.print_json(
             facts | figures | {"measured_on": made.measured_on, "left_out": made.left_out}, indent=1
         )
         return
-    how = "a slope and an offset a label"
-    if made.calibration.method == "temperature":
-        how = f"temperature {made.calibration.temperature:.3f}"
-    typer.echo(f"Wrote {made.path}: {how}, fitted on {made.calibration.fitted_on}.")
-    typer.echo(f"Measured on {made.measured_on}:")
-    rows = [("", "before", "after")]
-    rows += [
-        (title(name), with_span(figure), with_span(made.after[name]))
-        for name, figure in made.before.items()
-        if name in made.after
-    ]
-    for line in columns(rows):
-        typer.echo(f"  {line}")
+    typer.echo(f"Wrote {made.path}: {_how(made.calibration)}, fitted on {made.calibration.fitted_on}.")
+    typer.echo(f"Measured on {made.measured_on}:" if made.before else f"Not measured: {made.measured_on}.")
+    if made.before:
+        rows = [("", "before", "after", "change")]
+        rows += [
+            (title(name), with_span(figure), with_span(made.after[name]), with_span(made.change[name]))
+            for name, figure in made.before.items()
+            if name in made.after and name in made.change
+        ]
+        for line in columns(rows):
+            typer.echo(f"  {line}")
+    if "log_loss" in made.event_change:
+        typer.echo(f"  {title('log_loss')} of events changes by {with_span(made.event_change['log_loss'])}")
     for why, count in made.left_out.items():
         typer.echo(f"  {count} media left out: {why}")
+
+
+def _how(calibration: Calibration) -> str:
+    """The calibration, for people."""
+    if calibration.method == "none":
+        return "its probabilities stay"
+    if calibration.method == "temperature":
+        return f"temperature {calibration.temperature:.3f}"
+    slopes, offsets = calibration.slopes, calibration.offsets
+    slope = f"{min(slopes):.2f}" + (f" to {max(slopes):.2f}" if max(slopes) > min(slopes) else "")
+    return f"slope {slope}, offsets {min(offsets):+.2f} to {max(offsets):+.2f}"

@@ -312,8 +312,9 @@ def _method(calibration: Calibration) -> str:
     fitted = f"temperature {calibration.temperature:.3f}"
     if calibration.method == "labels":
         slopes, offsets = calibration.slopes, calibration.offsets
-        fitted = f"a slope ({min(slopes):.2f} to {max(slopes):.2f}) and an offset ({min(offsets):+.2f} to "
-        fitted += f"{max(offsets):+.2f}) a label"
+        low, high = min(slopes), max(slopes)
+        slope = f"a slope of {low:.2f}" if low == high else f"a slope ({low:.2f} to {high:.2f})"
+        fitted = f"{slope} and an offset ({min(offsets):+.2f} to {max(offsets):+.2f}) a label"
     where = f" ({name_some(calibration.locations, 8)})" if calibration.locations else ""
     return f"{fitted}, fitted on {calibration.fitted_on}{where}"
 

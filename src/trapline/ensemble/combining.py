@@ -4,7 +4,7 @@ A photo without a box shows an animal so small or hidden that a detector missed 
 learnt mostly from crops is far too sure of it; a visit of several photos may be surer than a photo alone.
 What each model's word is worth in each of these groups is learnt from predictions of media that the models
 did not train on (`validation.parquet` of a run by folds), and then applied to others. One model alone is
-calibrated anew.
+calibrated anew. Where other locations bear it, the combination has an offset a label besides.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import ByLocation, Catalog, event_key
+from trapline.catalog import ByLocation, Catalog, Groups, event_key
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
+from trapline.models import Calibration, apply_calibration, choose_calibration
 from trapline.prediction import (
     Combination,
     Media,
@@ -31,6 +32,7 @@ from trapline.prediction import (
     SideBySide,
     Table,
     check_output,
+    pooled_logits,
     probability_columns,
     whole,
     whole_catalog,
@@ -78,25 +80,32 @@ def learn_combination(
 
     probabilities = np.full(opinions.shape[:2], np.nan)
     of_fold = _folds(catalog, table, labelled, folds, seed)
-    multi = members[0].task == "multi-label"
+    labels, task, together = members[0].labels, members[0].task, Groups.of(table).keys
 
-    def fit(rows: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        return fit_opinions(opinions[rows], truth[rows], groups[rows], len(GROUPS))
+    def fit(rows: npt.NDArray[np.bool_]) -> _Pool:
+        weights, sureness = fit_opinions(opinions[rows], truth[rows], groups[rows], len(GROUPS))
+        plain = _Pool(weights, sureness, Calibration(), labels, task)
+        logits = pooled_logits(plain.answer(opinions[rows], groups[rows]), task)
+        chosen = choose_calibration("auto", logits, truth[rows], Calibration(), task, labels, together[rows])
+        if chosen.method != "labels":  # a temperature does no more than the sureness does
+            return plain
+        return replace(plain, calibration=chosen)
 
-    def answer(rows: npt.NDArray[np.bool_], weights: Floats, sureness: Floats) -> None:
-        pooled = pool_opinions(opinions[rows], weights, sureness[groups[rows]], multi_label=multi)
-        probabilities[rows] = pooled
+    def answer(rows: npt.NDArray[np.bool_], pool: _Pool) -> None:
+        probabilities[rows] = pool.answer(opinions[rows], groups[rows])
 
-    weights, sureness = fit(labelled)
-    answer(good & (of_fold < 0), weights, sureness)
+    pool = fit(labelled)
+    answer(good & (of_fold < 0), pool)
     for fold in range(folds):
-        answer(of_fold == fold, *fit(labelled & (of_fold != fold)))
+        answer(of_fold == fold, fit(labelled & (of_fold != fold)))
     location_count = table.filter(pl.Series(labelled))["location_id"].n_unique()
     combination = Combination(
         models=tuple(member.model for member in members),
         names=tuple(_name(member) for member in members),
-        weights=tuple(weights.tolist()),
-        sureness=dict(zip(GROUPS, sureness.tolist(), strict=True)),
+        weights=tuple(pool.weights.tolist()),
+        sureness=dict(zip(GROUPS, pool.sureness.tolist(), strict=True)),
+        slopes=dict(zip(labels, pool.calibration.slopes, strict=False)),  # empty where there are none
+        offsets=dict(zip(labels, pool.calibration.offsets, strict=False)),
         pooled=_common_pooling(members),
         learnt_on=f"out of fold: {int(labelled.sum())} media at {location_count} locations",
     )
@@ -130,9 +139,7 @@ def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination)
             f"{_how(_common_pooling(members))}. Treat both alike (`trapline pool`)."
         )
     groups, opinions = _groups(_rows_of_media(members[0], catalog), members), _opinions(members)
-    sureness = np.array([like.sureness[name] for name in GROUPS])[groups]
-    several = members[0].task == "multi-label"  # pooled, these are NaN where a model failed
-    probabilities = pool_opinions(opinions, like.weights, sureness, multi_label=several)
+    probabilities = _Pool.of(like, members[0]).answer(opinions, groups)
     return _as_table(members, probabilities, like)
 
 
@@ -166,6 +173,37 @@ def combine_tables(
         parts = (combine(members, catalog, like) for members, catalog in given)
     facts, rows = write_predicted(parts, output, rows_per_file)
     return CombinedTable(Combination.of(facts), rows)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """What each model's word is worth [M], how sure each group is, and the offsets that labels have."""
+
+    weights: Floats
+    sureness: Floats
+    calibration: Calibration
+    labels: tuple[str, ...]
+    task: str
+
+    @classmethod
+    def of(cls, like: Combination, first: Predictions) -> _Pool:
+        """What was learnt, for tables with the labels of the first."""
+        calibration = Calibration()
+        if like.offsets:
+            slopes, offsets = (
+                tuple(values[label] for label in first.labels) for values in (like.slopes, like.offsets)
+            )
+            calibration = Calibration(method="labels", slopes=slopes, offsets=offsets)
+        sureness = np.array([like.sureness[name] for name in GROUPS])
+        return cls(np.array(like.weights), sureness, calibration, first.labels, first.task)
+
+    def answer(self, opinions: Floats, groups: Ints) -> Floats:
+        """float64 [N, K] of opinions [N, K, M]; NaN where a model failed."""
+        several = self.task == "multi-label"  # NaN stays
+        pooled = pool_opinions(opinions, self.weights, self.sureness[groups], multi_label=several)
+        if self.calibration.method == "none":
+            return pooled
+        return apply_calibration(pooled_logits(pooled, self.task), self.calibration, self.task, self.labels)
 
 
 @dataclass(frozen=True)

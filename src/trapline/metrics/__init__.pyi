@@ -2,6 +2,7 @@ from .calibration import TEMPERATURES as TEMPERATURES
 from .calibration import CalibrationBin as CalibrationBin
 from .calibration import calibration_table as calibration_table
 from .calibration import expected_calibration_error as expected_calibration_error
+from .calibration import fit_offsets as fit_offsets
 from .calibration import fit_scaling as fit_scaling
 from .calibration import fit_temperature as fit_temperature
 from .calibration import probabilities_of as probabilities_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,17 +99,21 @@ def table_of_bins(counts: Floats, confidence: Floats, hits: Floats) -> list[Cali
     ]
 
 
-def fit_temperature(logits: ArrayLike, truth: ArrayLike, weights: Weights = None) -> float:
+def fit_temperature(
+    logits: ArrayLike, truth: ArrayLike, weights: Weights = None, *, strength: float = 1.0
+) -> float:
     """The temperature T of softmax(logits / T), or of sigmoid(logits / T), that the media make most probable.
 
-    The log loss over all media (Guo et al. 2017) plus 1 / T + log T, a weak prior (Gamma(2, 1) of 1 / T, with
-    its mode at T = 1): a few media without a mistake would have any T near 0, and hundreds with some do not
-    notice it. The sum is convex in 1 / T, so that the one minimum is found by a bounded search.
+    The log loss over all media (Guo et al. 2017) plus strength · (1 / T + log T), a weak prior (Gamma(2, 1)
+    of 1 / T with a strength of 1, its mode at T = 1): a few media without a mistake would have any T near 0,
+    and hundreds with some do not notice it. The sum is convex in 1 / T, so that the one minimum is found by a
+    bounded search.
 
     Args:
         logits: [N, K], before any calibration.
         truth: int [N] (single-label, softmax) or 0/1 [N, K] (multi-label, sigmoid).
         weights: [N], how often each media counts, or for multi-label [N, K], each label of it; None for once.
+        strength: of the prior; the standard deviation of 1 / T is about one over its root.
 
     Returns:
         T within `TEMPERATURES`; above 1 where the model is overconfident.
@@ -129,7 +134,9 @@ def fit_temperature(logits: ArrayLike, truth: ArrayLike, weights: Weights = None
     losses = _softmax_losses if array.ndim == 1 else _cell_losses if cells else _sigmoid_losses
     low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
     optimum = minimize_scalar(
-        lambda inverse: float((w * losses(values * inverse, array)).sum()) + inverse - np.log(inverse),
+        lambda inverse: (
+            float((w * losses(values * inverse, array)).sum()) + strength * (inverse - np.log(inverse))
+        ),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-7},
@@ -149,6 +156,96 @@ def _sigmoid_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
 
 def _cell_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
     return np.asarray(np.logaddexp(0, logits) - truth * logits)
+
+
+SPREADS = (0.25, 0.5, 1.0, 2.0)
+"""The standard deviations between which the offsets of a softmax are averaged."""
+SLOPE_STRENGTH = 4.0
+"""Of the prior of their slope (see `fit_temperature`): with offsets a few media say less of it."""
+
+
+def fit_offsets(logits: ArrayLike, truth: ArrayLike) -> tuple[float, Floats]:
+    """A slope for all labels and an offset for each, for softmax(slope · logits + offsets).
+
+    A temperature corrects how sure a model is; the offsets correct which labels it says too often, as where
+    labels have other shares than in its training (vector scaling of Guo et al. 2017 with one slope). The
+    slope has the prior of `fit_temperature`, `SLOPE_STRENGTH` strong; the offsets are drawn from a normal
+    distribution around 0. How wide that is (`SPREADS`), or whether the logits need no offsets, or nothing at
+    all, the media say: each is weighed by its evidence (Laplace's approximation: MacKay 1992, *Bayesian
+    Interpolation*) and log slope and offsets are averaged. So a few media change little, a label that none of
+    them shows keeps an offset not far below 0, and of many media the prior is not noticed.
+
+    Args:
+        logits: [N, K], before any calibration.
+        truth: int [N].
+
+    Returns:
+        the slope, above 0, and offsets [K], whose mean is 0.
+
+    Raises:
+        DataError: shapes that do not fit, or logits that are not finite.
+    """
+    values = np.asarray(logits, np.float64)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise DataError("Logits must be finite and of shape [media, labels].")
+    array = check_truth(truth, values, "logits")
+    if array.ndim != 1:
+        raise DataError("A softmax has one label a media; offsets of several labels are of fit_scaling.")
+    labels = values.shape[1]
+    values = values - values.mean(axis=1, keepdims=True)
+    slope = 1 / fit_temperature(values, array, strength=SLOPE_STRENGTH)
+    fits = [(1.0, np.zeros(labels)), (slope, np.zeros(labels))]
+    evidence = [-float(_softmax_losses(values, array).sum()), _evidence(values, array, *fits[1], None)]
+    for spread in SPREADS:
+        fits.append(_fit_offsets(values, array, slope, spread))
+        evidence.append(_evidence(values, array, *fits[-1], spread))
+    before = np.log([len(SPREADS)] * 2 + [2] * len(SPREADS))  # as likely without offsets as with
+    weights = softmax((before + evidence)[None])[0]
+    slopes, offsets = (np.array(parts) for parts in zip(*fits, strict=True))
+    return float(np.exp(weights @ np.log(slopes))), np.asarray(weights @ offsets)
+
+
+def _fit_offsets(
+    logits: Floats, truth: npt.NDArray[np.int64], slope: float, spread: float
+) -> tuple[float, Floats]:
+    """The maximum of the posterior, which is convex in slope and offsets; the search starts at `slope`."""
+    from scipy.optimize import minimize
+
+    labels = logits.shape[1]
+    shown = np.bincount(truth, minlength=labels)
+    of_truth = float(logits[np.arange(len(truth)), truth].sum())
+
+    def posterior(parameters: Floats) -> tuple[float, Floats]:
+        inverse, offsets = parameters[0], parameters[1:]
+        chances = softmax(logits * inverse + offsets)
+        loss = float(_softmax_losses(logits * inverse + offsets, truth).sum())
+        loss += SLOPE_STRENGTH * (inverse - np.log(inverse))
+        by_slope = float((chances * logits).sum()) - of_truth + SLOPE_STRENGTH * (1 - 1 / inverse)
+        by_offset = chances.sum(axis=0) - shown + offsets / spread**2
+        return loss + float((offsets**2).sum()) / (2 * spread**2), np.concatenate([[by_slope], by_offset])
+
+    bounds = [(1 / TEMPERATURES[1], 1 / TEMPERATURES[0]), *[(None, None)] * labels]
+    start = np.concatenate([[slope], np.zeros(labels)])
+    best = minimize(posterior, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return float(best[0]), best[1:] - best[1:].mean()
+
+
+def _evidence(
+    logits: Floats, truth: npt.NDArray[np.int64], slope: float, offsets: Floats, spread: float | None
+) -> float:
+    """The log of what the media's chance integrates to around a maximum; without `spread` over the slope."""
+    chances, k = softmax(logits * slope + offsets), SLOPE_STRENGTH
+    weighted = chances * logits
+    mean = weighted.sum(axis=1)
+    curvature = np.array([[float((weighted * logits).sum() - (mean**2).sum()) + k / slope**2]])
+    loss = float(_softmax_losses(logits * slope + offsets, truth).sum()) + k * (slope - np.log(slope))
+    loss += math.lgamma(k + 1) - (k + 1) * np.log(k)
+    if spread is not None:
+        both = weighted.sum(axis=0) - chances.T @ mean
+        own = np.diag(chances.sum(axis=0) + 1 / spread**2) - chances.T @ chances
+        curvature = np.block([[curvature, both[None]], [both[:, None], own]])
+        loss += float((offsets**2).sum()) / (2 * spread**2) + len(offsets) * np.log(spread)
+    return float(np.log(2 * np.pi) / 2 - loss - np.linalg.slogdet(curvature)[1] / 2)
 
 
 def fit_scaling(

@@ -4,8 +4,13 @@ from .answer_choices import describe_answers as describe_answers
 from .answer_choices import describe_units as describe_units
 from .answer_choices import with_answers as with_answers
 from .box_kinds import BoxKinds as BoxKinds
+from .calibrated import Asked as Asked
+from .calibrated import Method as Method
 from .calibrated import apply_calibration as apply_calibration
 from .calibrated import blank_column as blank_column
+from .calibrated import choose_calibration as choose_calibration
+from .calibrated import deal_groups as deal_groups
+from .calibrated import fit_again as fit_again
 from .calibrated import fit_calibration as fit_calibration
 from .calibrated import scale_logits as scale_logits
 from .card import Calibration as Calibration
@@ -18,6 +23,7 @@ from .card import PoolingMethod as PoolingMethod
 from .card import TrainedOn as TrainedOn
 from .card import as_intervals as as_intervals
 from .card import label_flaw as label_flaw
+from .changed import change_of as change_of
 from .collecting import put_off_collecting as put_off_collecting
 from .cores import available_cores as available_cores
 from .detector import Detector as Detector
@@ -50,6 +56,8 @@ from .halting import Halt as Halt
 from .halting import HaltedError as HaltedError
 from .int8 import Int8Export as Int8Export
 from .int8 import export_int8 as export_int8
+from .labelled import batches as batches
+from .labelled import judgeable as judgeable
 from .layers import NetworkLayer as NetworkLayer
 from .layers import network_layers as network_layers
 from .named import find_detector as find_detector
@@ -76,8 +84,6 @@ from .ready_files import kept_model as kept_model
 from .ready_files import ready_folder as ready_folder
 from .ready_files import ready_path as ready_path
 from .ready_use import make_usable as make_usable
-from .recalibrating import Recalibrated as Recalibrated
-from .recalibrating import recalibrate as recalibrate
 from .runtimes import OPENVINO as OPENVINO
 from .runtimes import Session as Session
 from .runtimes import is_present as is_present

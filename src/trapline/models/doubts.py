@@ -111,9 +111,11 @@ def calibration_doubts(card: Card) -> list[str]:
             f"The calibration rests on {where}; how sure the model may be at others is hardly known."
         )
     low, high = TEMPERATURES
-    if not 2 * low < calibration.temperature < high / 2:
+    alike = len(set(calibration.slopes)) == 1  # of labels that exclude each other
+    temperature = 1 / calibration.slopes[0] if alike else calibration.temperature
+    if not 2 * low < temperature < high / 2:
         doubts.append(
-            f"The temperature {calibration.temperature:.2g} is extreme: the media that it was fitted on are "
+            f"The temperature {temperature:.2g} is extreme: the media that it was fitted on are "
             "too few, too easy, or unlike those of training."
         )
     return doubts

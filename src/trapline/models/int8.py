@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from trapline.catalog import Catalog, Groups, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.metrics import bootstrap_all, encode_truth, measure
 from trapline.models.calibrated import apply_calibration, blank_column, fit_calibration
-from trapline.models.card import Card, Export, Interval, as_intervals
+from trapline.models.card import Card, Export, as_intervals
+from trapline.models.changed import change_of
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.labelled import batches, judgeable
 from trapline.models.onnx_graph import read_graph, write_model_file
@@ -200,28 +201,10 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         source=model.fingerprint,
         calibrated_on=calibrated_on,
         measured_on=where if own_split else f"{where}, of another split than the model was trained with",
-        change=_change(truth, before, after, groups.keys, figures),
+        change=change_of(truth, before, after, groups.keys, figures),
         same_answer=_same_answer(before, after, card.task),
     )
     return card.model_copy(update=changes)
-
-
-def _change(
-    truth: npt.NDArray[np.int64],
-    before: Floats,
-    after: Floats,
-    groups: npt.NDArray[Any],
-    figures: Callable[..., dict[str, Floats]],
-) -> dict[str, Interval]:
-    """Each figure after less before, with the interval of the difference."""
-
-    def difference(
-        truth: npt.ArrayLike, after: npt.ArrayLike, weights: npt.ArrayLike | None
-    ) -> dict[str, npt.NDArray[np.float64]]:
-        old = figures(truth, before, weights)
-        return {name: value - old[name] for name, value in figures(truth, after, weights).items()}
-
-    return as_intervals(bootstrap_all(truth, after, groups, metrics_fn=difference, differences=True))
 
 
 def _same_answer(before: Floats, after: Floats, task: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,6 @@ import polars as pl
 from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError
 from trapline.images import ImageError, Source, choose_box, prepare
-from trapline.models.card import Card
 from trapline.models.file import ModelFile
 from trapline.models.photos import read_photos
 from trapline.taxonomy import BLANK
@@ -21,7 +21,21 @@ from trapline.taxonomy import BLANK
 _BATCH = 16
 
 
-def judgeable(media: Catalog, card: Card) -> tuple[Catalog, dict[str, int]]:
+class Says(Protocol):
+    """A card, or a table of predictions."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it knows."""
+        ...
+
+    @property
+    def task(self) -> str:
+        """Whether it says one of them or several."""
+        ...
+
+
+def judgeable(media: Catalog, card: Says) -> tuple[Catalog, dict[str, int]]:
     """The media whose truth the model could say, and why the others are left out."""
     labels = pl.col("labels")
     sayable = list(card.labels)

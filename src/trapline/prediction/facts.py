@@ -63,6 +63,8 @@ class Combination(Record):
         sureness: of each group: see `trapline.metrics.opinions`.
         pooled: how the tables were pooled by event first; None if not.
         learnt_on: for people.
+        slopes: label -> what its logit of the pool is multiplied by, and
+        offsets: label -> what is added then; empty where the pool needs none.
     """
 
     models: tuple[str, ...]
@@ -71,6 +73,8 @@ class Combination(Record):
     sureness: dict[str, float]
     pooled: PoolingOptions | None
     learnt_on: str
+    slopes: dict[str, float] = field(default_factory=dict)
+    offsets: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, facts: PredictionFacts) -> Combination:

@@ -88,8 +88,9 @@ class Recipe(Section):
         leave_out: labels that are neither taught nor judged; media that show nothing else are left out.
         learn_from: the labels of each `media`, or for every media those of its `event` (weak labels: the
             animal may be in any frame).
-        calibration: fitted on the validation locations: `temperature`, `labels` (multi-label: a slope and an
-            offset a label, held near one another), or `none`.
+        calibration: fitted on the validation locations: `temperature`, `labels` (an offset a label, and of
+            several labels a media a slope each, held near one another), `auto` (what of the two does better
+            on other locations; of fewer than 200 media or 5 locations the temperature), or `none`.
         fit: `train` trains on the split's train part. `all` trains on train and validation together, for the
             number of epochs that location folds found best; `folds` keeps the folds' models and averages
             them in one graph. Both take calibration and metrics from out-of-fold predictions.
@@ -115,7 +116,7 @@ class Recipe(Section):
     sample: Sample | None = None
     leave_out: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = ()
     learn_from: Literal["media", "event"] = "media"
-    calibration: Literal["temperature", "labels", "none"] = "temperature"
+    calibration: Literal["auto", "temperature", "labels", "none"] = "auto"
     fit: Literal["train", "all", "folds"] = "train"
     seed: int = 42
     search: dict[str, Choice | Range] = Field({})
@@ -288,7 +289,6 @@ class LabelRecipe(FoldedRecipe):
             "the softmax of exclusive is left as it is: use calibration 'none'",
             self.exclusive and self.calibration != "none",
         )
-        yield "calibration 'labels' is for multi-label tasks", self.calibration == "labels" and single
 
 
 class FeatureRecipe(LabelRecipe):
@@ -421,7 +421,6 @@ class TreeRecipe(FoldedRecipe):
     optimiser: Strength = Strength()
     augmentation: Views = Views()
     balance: Literal["none", "class-weights"] = "none"
-    calibration: Literal["temperature", "none"] = "temperature"
     fit: Literal["train", "all"] = "train"
 
     needs: ClassVar[tuple[Needs, ...]] = (_boxes("full_frame"),)
@@ -450,7 +449,6 @@ class EpochTreeRecipe(Recipe):
     batch_size: int = Field(32, ge=1, le=65_536)
     selection: Selection = "log_loss"
     balance: Literal["none", "class-weights"] = "none"
-    calibration: Literal["temperature", "none"] = "temperature"
     fit: Literal["train"] = "train"
 
     @property

@@ -16,7 +16,6 @@ from trapline.metrics import (
     binary_losses,
     bootstrap_all,
     fit_scaling,
-    fit_temperature,
     log_loss,
     measure,
 )
@@ -24,10 +23,13 @@ from trapline.models import (
     Calibration,
     EventPooling,
     Interval,
+    Method,
     PoolingMethod,
     apply_calibration,
     as_intervals,
     blank_column,
+    choose_calibration,
+    fit_calibration,
 )
 from trapline.prediction import apply_pooling, pool_column, pooled_logits
 from trapline.recipes import LabelRecipe, Recipe
@@ -125,9 +127,9 @@ def judge_events(
     of_event = None if folds is None else folds[first]
     known = known_labels(selected, rows, folds)[first]
     truth = truth_of(targets, recipe.task)
-    several = np.bincount(codes) > 1
+    groups, several = selected.groups(rows[first]), np.bincount(codes) > 1
     pooled_by = _pool_all(probabilities, weights, codes)
-    chooser = _Chooser(recipe, selected.labels, truth, known, several, pooled_by)
+    chooser = _Chooser(recipe, selected.labels, truth, known, several, groups.keys, pooled_by)
     pooling = chooser.choose(np.ones(len(names), bool))
     pooled = apply_pooling(probabilities, weights, codes, pooling, recipe.task, selected.labels)
     for fold in np.unique(of_event) if of_event is not None else ():
@@ -135,7 +137,6 @@ def judge_events(
         others = chooser.choose(~inside)
         by_event = apply_pooling(probabilities, weights, codes, others, recipe.task, selected.labels)
         pooled[inside] = by_event[inside]
-    groups = selected.groups(rows[first])
     of_locations = f" of {len(groups.locations)} locations" if groups.locations else ""
     where = f"{len(names)} events{of_locations}"
     rests_on = f"{where}, {several.sum()} of several photos{_too_few(several.sum(), recipe)}"
@@ -174,11 +175,31 @@ def _pool_all(probabilities: Floats, weights: Floats, codes: Rows) -> Pooled:
     return pooled
 
 
+def _fit_events(
+    method: Method,
+    logits: npt.ArrayLike,
+    truth: npt.NDArray[np.int64],
+    base: Calibration,
+    task: str,
+    labels: Sequence[str],
+    weights: npt.ArrayLike | None = None,
+) -> Calibration:
+    """As `fit_calibration`; of several labels an event always with an offset, at least one for all labels.
+
+    That an animal is in any of the frames is more often so than pooling says, or less often.
+    """
+    if method != "temperature" or truth.ndim == 1:
+        return fit_calibration(method, logits, truth, base, task, labels, weights)
+    slopes, offsets = (tuple(values.tolist()) for values in fit_scaling(logits, truth, weights, spread=0.0))
+    return base.model_copy(update={"method": "labels", "slopes": slopes, "offsets": offsets})
+
+
 @dataclass(frozen=True)
 class _Chooser:
     """Chooses the pooling that does best on some of the events; `pooled` is of `_pool_all`.
 
     What the model of an event could not have learnt has no part in it.
+    `groups` [events] is what belongs together: calibrations are compared on others of them.
     """
 
     recipe: LabelRecipe
@@ -186,6 +207,7 @@ class _Chooser:
     truth: Rows
     known: Flags
     several: Flags
+    groups: npt.NDArray[Any]
     pooled: Pooled
 
     def choose(self, inside: Flags) -> EventPooling:
@@ -222,16 +244,23 @@ class _Chooser:
             table = table / table.sum(axis=1, keepdims=True)
         return pooled_logits(table, self.recipe.task)
 
-    def _calibration(self, pooled: Floats, inside: Flags) -> Calibration:
-        """Fitted to the events `inside`: pooled frames are surer, or less sure, than they should be."""
-        if self.recipe.calibration == "none":
-            return Calibration()
-        if self.truth.ndim == 1:
-            return Calibration(method="temperature", temperature=fit_temperature(pooled, self.truth[inside]))
-        spread = 0.3 if self.recipe.calibration == "labels" else 0.0
-        calibration = fit_scaling(pooled, self.truth[inside], self.known[inside], spread=spread)
-        slopes, offsets = (tuple(values.tolist()) for values in calibration)
-        return Calibration(method="labels", slopes=slopes, offsets=offsets)
+    def _calibration(self, pooled: Floats, inside: Flags, *, quick: bool = False) -> Calibration:
+        """Fitted to the events `inside`: pooled frames are surer, or less sure, than they should be.
+
+        `quick` leaves a method that the recipe does not name at a temperature.
+        """
+        known = None if self.truth.ndim == 1 else self.known[inside]
+        return choose_calibration(
+            "temperature" if quick and self.recipe.calibration == "auto" else self.recipe.calibration,
+            pooled,
+            self.truth[inside],
+            Calibration(),
+            self.recipe.task,
+            self.labels,
+            self.groups[inside],
+            known,
+            fit=_fit_events,
+        )
 
     def _losses(self, method: PoolingMethod, inside: Flags) -> Floats:
         """[labels], or [1] of one label an event: of events pooled by one method and calibrated.
@@ -240,7 +269,7 @@ class _Chooser:
         """
         pooled = self._pooled([method] * len(self.labels), inside)
         calibrated = apply_calibration(
-            pooled, self._calibration(pooled, inside), self.recipe.task, self.labels
+            pooled, self._calibration(pooled, inside, quick=True), self.recipe.task, self.labels
         )
         if self.truth.ndim == 1:
             return np.array([log_loss(self.truth[inside], calibrated)])

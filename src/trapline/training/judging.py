@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.models import Calibration, EventPooling, Interval, apply_calibration, fit_calibration
+from trapline.models import Calibration, EventPooling, Interval, apply_calibration, choose_calibration
 from trapline.prediction import FIXED, Level, PredictionFacts, Predictions, probability_columns
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.arrays import Flags, Floats, Rows
@@ -85,8 +85,15 @@ def judge(
         if not inside.any():
             return natural
         weights = None if truth.ndim == 1 else known[inside].astype(np.float64)
-        fitted_calibration = fit_calibration(
-            recipe.calibration, logits[inside], truth[inside], natural, recipe.task, selected.labels, weights
+        fitted_calibration = choose_calibration(
+            recipe.calibration,
+            logits[inside],
+            truth[inside],
+            natural,
+            recipe.task,
+            selected.labels,
+            selected.groups(rows[inside]).keys,
+            weights,
         )
         if fitted_calibration.method == "none":
             return fitted_calibration

@@ -85,15 +85,18 @@ def test_an_imported_model_goes_every_way(
     before, after = api.open_model(model), api.open_model(fitted)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_array_equal(before.run(pixels).logits, after.run(pixels).logits)
-    assert after.card.calibration.method == "temperature"
+    assert after.card.calibration.method == "labels"
+    assert sum(after.card.calibration.offsets) == pytest.approx(0, abs=1e-9)
     assert after.card.origin == before.card.origin
     assert "is not known" in after.card.metrics_on
 
-    printed = run(
-        "recalibrate", model, catalog, "--method", "labels", "-o", tmp_path / "by_label.onnx", status=2
+    for method in ("temperature", "labels"):
+        output = tmp_path / f"{method}.onnx"
+        run("recalibrate", model, catalog, "--method", method, "-o", output)
+        assert api.open_model(output).card.calibration.method == method
+    assert "not 'platt'" in run(
+        "recalibrate", model, catalog, "--method", "platt", "-o", output, "--force", status=2
     )
-    assert "--method temperature" in printed
-    assert not (tmp_path / "by_label.onnx").exists()
 
     several = tmp_path / "several.onnx"
     about = {"labels": ("a", "b"), "scaling": "0-1", "output": "scores", "activation": "sigmoid"}

@@ -50,6 +50,10 @@ def card_of(calibration: Calibration, **more: Any) -> Card:
         ),
         (Calibration(method="temperature", temperature=0.06, locations=PLACES), ["0.06 is extreme"]),
         (
+            Calibration(method="labels", slopes=(20,) * 3, offsets=(0,) * 3, locations=PLACES),
+            ["0.05 is extreme"],
+        ),
+        (
             Calibration(method="temperature", temperature=20, locations=PLACES[:2]),
             ["rests on 2 locations", "20 is extreme"],
         ),

@@ -332,6 +332,8 @@ def test_every_setting_that_is_accepted_changes_what_training_comes_to(
                 continue  # it says what `auto` is
             if field == "seed" and isinstance(recipe, FoldedRecipe) and recipe.optimal:
                 continue  # it deals folds, and every seed deals as few locations alike
+            if field == "calibration" and value == "temperature":
+                continue  # it says what `auto` takes of few photos
             folder = tmp_path / f"{field}-{OTHERS[field].index(value)}"
             try:
                 same = outcome(asked, photos, tree, folder) == plain
