@@ -1563,6 +1563,7 @@ def predict_to_file(
     begun = finding.begun
     options |= {"fresh": fresh and not begun, "progress": None if begun else progress}
     summary = predict_rows(opened, catalog, path, **options)
+    _tell_of_far(summary, say)
     done = Predicted(path, catalog, summary, opened.runtime)
     if strict:
         done.refuse_failures()
@@ -1606,6 +1607,7 @@ def _predict_on(
     with planned_beside(to_plan, output, fresh=fresh) as folder:
         deal_shards(folder, on, workers=workers, threads=threads, progress=progress, say=say)
         merged = merge_shards(folder, output)
+    _tell_of_far(merged.counts, say)
     done = Predicted(output, to_plan.media, merged.counts, str(merged.plan.options["runtime"]))
     if strict:
         done.refuse_failures()
@@ -1766,6 +1768,12 @@ def _describe_choice(card: Card) -> str:
         return lacking
     kept = f"answers promise {made['promise']:.0%} right at each rank, with confidence {made['confidence']:g}"
     return f"{kept}; {describe_answers(card)}." if describe_answers(card) else f"{kept}."
+
+
+def _tell_of_far(summary: Summary, say: Callable[[str], object]) -> None:
+    """Say which locations are unlike what the model has learnt from."""
+    for sentence in () if summary.familiar is None else summary.familiar.sentences():
+        say(sentence)
 
 
 def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:

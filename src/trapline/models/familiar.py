@@ -122,8 +122,8 @@ class Coordinates:
         Row by row: a row's last bits do not depend on how many others there are.
         """
         rows = [self._plane @ row + self._offsets for row in embeddings.astype(np.float64)]
-        found = np.array(rows).reshape(len(embeddings), len(self._offsets))
-        return np.asarray(np.clip(np.nan_to_num(found), -_FURTHEST, _FURTHEST), np.float32)
+        turned = np.array(rows).reshape(len(embeddings), len(self._offsets))
+        return np.asarray(np.clip(np.nan_to_num(turned), -_FURTHEST, _FURTHEST), np.float32)
 
 
 def describe_distance(where: str, media: int, distance: float, by: GroupedBy, groups: int) -> str:
