@@ -86,10 +86,10 @@ class Telemetry:
         for one in answers:
             self._photos.labels(model, one.status).inc()
 
-    def compared(self, model: str, found: Mapping[str, Any] | None) -> None:
+    def compared(self, model: str, document: Mapping[str, Any] | None) -> None:
         """Count a request whose photos were compared with those of training; see `familiar_document`."""
-        if found is not None:
-            self._compared.labels(model, "yes" if found["far"] else "no").inc()
+        if document is not None:
+            self._compared.labels(model, "yes" if document["far"] else "no").inc()
 
     def replaced(self, model: str, good: bool) -> None:
         """Count a model file that was replaced."""

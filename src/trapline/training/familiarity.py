@@ -81,10 +81,10 @@ def familiar_of(learner: Learner[M], model: M) -> Familiar | None:
     by_split = recipe.fit == "train"
     every = np.setdiff1d(np.arange(len(selected.catalog)), list(selected.failed))
     trained = selected.train if by_split else every
-    found = group_media(selected.catalog.with_table(selected.catalog.table[trained.tolist()]))
-    if found is None:
+    grouped = group_media(selected.catalog.with_table(selected.catalog.table[trained.tolist()]))
+    if grouped is None:
         return None
-    by, names = found
+    by, names = grouped
     rng = np.random.default_rng(recipe.seed)
     rows = _drawn(names, rng)
     held = None
@@ -129,10 +129,10 @@ def familiar_from(
     what = f"{count} training {by}s, each by the statistics of the others"
     if fitted:
         what += ", by a network that had seen them: more than 1 in 20 new ones will lie beyond"
-    found = np.concatenate(list(_cross_fitted(by, groups, embeddings, rng)))
+    distances = np.concatenate(list(_cross_fitted(by, groups, embeddings, rng)))
     if held is not None and len(np.unique(held[0])) >= FEWEST_GROUPS:
         what = f"{len(np.unique(held[0]))} {by}s that did not train"
-        found = _distances(space, *held, rng)
+        distances = _distances(space, *held, rng)
     directions, scales = pack_directions(space.plane)
     return Familiar(
         by=by,
@@ -144,7 +144,7 @@ def familiar_from(
         between=tuple(space.between.tolist()),
         most=space.most,
         sizes=SIZES,
-        thresholds=tuple(_nineteen_of_twenty(of_size) for of_size in found.T),
+        thresholds=tuple(_nineteen_of_twenty(of_size) for of_size in distances.T),
         held_out=what,
     )
 

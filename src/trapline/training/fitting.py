@@ -251,12 +251,12 @@ def _outputs(
     network: Network, store: Store, rows: Rows, flip_average: bool, output: int, width: int
 ) -> Singles:
     network.eval()
-    found = [np.empty((0, width), np.float32)]  # one of several processes may have no rows
+    parts = [np.empty((0, width), np.float32)]  # one of several processes may have no rows
     with torch.inference_mode():
         for start in range(0, len(rows), BATCH):
             images = torch.from_numpy(store.pixels[rows[start : start + BATCH]]).to(network.mean.device)
-            found.append(_answer(network, images, flip_average, output).float().cpu().numpy())
-    return np.concatenate(found)
+            parts.append(_answer(network, images, flip_average, output).float().cpu().numpy())
+    return np.concatenate(parts)
 
 
 def _answer(network: Network, images: Tensor, flip_average: bool, output: int) -> Tensor:
@@ -265,10 +265,10 @@ def _answer(network: Network, images: Tensor, flip_average: bool, output: int) -
         torch.autocast(images.device.type, enabled=False),
         torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
     ):
-        found: Tensor = network(images)[output]
+        values: Tensor = network(images)[output]
         if flip_average:
-            found = (found + network(images.flip(2))[output]) / 2
-    return found
+            values = (values + network(images.flip(2))[output]) / 2
+    return values
 
 
 class Fitting(nn.Module):
