@@ -129,6 +129,15 @@ def smallest_difference(bench: Bench) -> str:
     return bench.run("caltech-night/difference.py", "train.parquet", table, table)
 
 
+def smallest_drift(bench: Bench) -> str:
+    bench.caltech_night(locations=24, each=3)
+    bench.trailcam_bursts(8)
+    little_jura(bench.field / "jura", bench.folder / "jura", every=10)
+    printed = bench.run("drift.py", bench.folder, "-o", "out", "--photos", 60)
+    assert "| caltech-night | 20 locations |" in printed or "| caltech-night | 24 locations |" in printed
+    return printed
+
+
 def smallest_blank_filter(bench: Bench) -> str:
     return bench.run("blank_filter.py", bench.trailcam_bursts(12), "-o", "out")
 

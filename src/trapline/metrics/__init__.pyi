@@ -35,6 +35,7 @@ from .intervals import draw_weights as draw_weights
 from .label_errors import confident_joint as confident_joint
 from .label_errors import label_doubt as label_doubt
 from .label_errors import wrong_label_shares as wrong_label_shares
+from .nearest import nearest_by_cosine as nearest_by_cosine
 from .opinions import fit_opinions as fit_opinions
 from .opinions import pool_opinions as pool_opinions
 from .probability import binary_losses as binary_losses

@@ -108,9 +108,7 @@ def test_what_is_like_the_training_is_counted_and_not_told(
     assert predict_to_file(silent, catalog, tmp_path / "q.csv", workers=1).familiar is None
 
 
-def test_whoever_predicts_pools_or_judges_is_told(
-    model: ModelFile, catalog: Catalog, tmp_path: Path
-) -> None:
+def test_whoever_predicts_pools_or_judges_is_told(model: ModelFile, catalog: Catalog, tmp_path: Path) -> None:
     said: list[str] = []
     api.predict_to_file(model, catalog, tmp_path / "p.parquet", workers=1, say=said.append)
     told = [line for line in said if "unlike the 30 training locations" in line]

@@ -1,4 +1,4 @@
-"""What the card keeps of the training embeddings: places like these pass, others are told, few are refused."""
+"""What the card keeps of the training embeddings: like places pass, others are told, few are refused."""
 
 from datetime import datetime, timedelta
 
