@@ -35,7 +35,7 @@ SETS = {
     "caltech-night, withheld": ("caltech-night", "test"),
     "trailcam-bursts": ("trailcam-bursts", "train"),
     "trailcam-bursts, withheld": ("trailcam-bursts", "test"),
-    "jura": ("jura", None),
+    "jura": ("jura/labels.csv", None),
 }
 
 

@@ -830,9 +830,9 @@ def test_beside_an_event_stand_the_labelled_ones_that_look_most_like_it(
         monkeypatch.setattr(Teacher, "points", lambda self: points)
         first, second = desk.alike(key)
         assert (first["labels"], first["location"], first["cosine"]) == (["roe deer"], "b", 0.707)
-        assert (second["event"], second["labels"], second["cosine"]) == ("A", ["fox"], 0.0)
+        assert (second["location"], second["labels"], second["cosine"]) == ("a", ["fox"], 0.0)
         assert first["picture"] == f"/picture/{project.events.rows_of(deer)[0]}"
-        form = DecideForm(decision_id="d1", event=last, person="Ada", verdict="blank", labels=[])
+        form = DecideForm(decision_id="decided1", event=last, person="Ada", verdict="blank", labels=[])
         desk.decide([form])
         alike = [project.events.index(one["event"]) for one in desk.alike(key)]
         assert alike == [film, deer, fox]
