@@ -63,7 +63,7 @@ def embed(source: Path, folder: Path, most: int | None) -> dict[str, Photos]:
 
 def distance(familiar: Familiar, embeddings: npt.NDArray[np.float32]) -> float:
     """Of some photos together, as `trapline predict` has it of those of a location."""
-    coordinates = Coordinates(familiar, embeddings.shape[1])(embeddings)
+    coordinates = Coordinates(familiar)(embeddings)
     return familiar.distance(coordinates.astype(np.float64).mean(axis=0), len(embeddings))
 
 

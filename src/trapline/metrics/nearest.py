@@ -12,7 +12,7 @@ Rows = npt.NDArray[np.int64]
 
 
 def nearest_by_cosine(query: npt.ArrayLike, embeddings: Singles, most: int) -> tuple[Rows, Singles]:
-    """The rows of `embeddings` [N, D] with the largest cosines to `query` [D], largest first, and the cosines.
+    """The rows of `embeddings` [N, D] with the largest cosines to `query` [D], largest first; and these.
 
     At most `most`; of equal ones the earlier row. Rows that are not finite, or have no direction, are no
     neighbours; nor has a query of this kind any.

@@ -279,6 +279,15 @@ class Card(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _statistics_fit_the_embedding(self) -> Card:
+        if self.familiar is not None and self.familiar.embedding_size != self.embedding_size:
+            raise DataError(
+                f"The card's statistics are of embeddings of {self.familiar.embedding_size} numbers, and the "
+                f"model's has {self.embedding_size}."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _calibrations_fit_the_labels(self) -> Card:
         for calibration in (self.calibration, *([self.event.calibration] if self.event else [])):
             lengths = {len(values) for values in (calibration.slopes, calibration.offsets)}

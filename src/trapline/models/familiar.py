@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trapline.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 GroupedBy = Literal["location", "day", "event"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 FAR = 1.0
 """From this distance on a group is unlike those of training."""
@@ -56,27 +58,34 @@ class Familiar(BaseModel):
     groups: int = Field(ge=1)
     media: int = Field(ge=1)
     directions: str
-    scales: tuple[float, ...]
-    offsets: tuple[float, ...]
-    between: tuple[float, ...]
+    scales: tuple[Finite, ...] = Field(min_length=1)
+    offsets: tuple[Finite, ...]
+    between: tuple[Positive, ...]
     most: int = Field(ge=1)
-    sizes: tuple[int, ...]
-    thresholds: tuple[float, ...]
+    sizes: tuple[int, ...] = Field(min_length=1)
+    thresholds: tuple[Positive, ...]
     held_out: str
 
-    @field_validator("directions")
-    @classmethod
-    def _is_base64(cls, text: str) -> str:
+    @model_validator(mode="after")
+    def _arrays_fit(self) -> Familiar:
         try:
-            base64.b64decode(text, validate=True)
+            numbers, rest = divmod(len(base64.b64decode(self.directions, validate=True)), 2)
         except binascii.Error as error:
             raise DataError(f"The directions of the embeddings are no base64: {error}.") from None
-        return text
+        alike = len({self.width, len(self.offsets), len(self.between)}) == 1
+        if rest or numbers % self.width or not alike or len(self.sizes) != len(self.thresholds):
+            raise DataError("The statistics of the embeddings do not fit one another.")
+        return self
 
     @property
     def width(self) -> int:
         """Coordinates of a photo, P."""
         return len(self.scales)
+
+    @property
+    def embedding_size(self) -> int:
+        """Numbers of the embeddings, D."""
+        return len(base64.b64decode(self.directions)) // (2 * self.width)
 
     @property
     def plane(self) -> Floats:
@@ -102,18 +111,9 @@ class Coordinates:
 
     Args:
         familiar: of a card.
-        size: numbers of its embedding.
-
-    Raises:
-        DataError: its arrays do not fit one another, or the embedding.
     """
 
-    def __init__(self, familiar: Familiar, size: int) -> None:
-        width = familiar.width
-        lengths = {width, len(familiar.offsets), len(familiar.between)}
-        bits = len(base64.b64decode(familiar.directions))
-        if len(lengths) > 1 or bits != 2 * width * size or len(familiar.sizes) != len(familiar.thresholds):
-            raise DataError("The card's statistics of embeddings do not fit the model's embedding.")
+    def __init__(self, familiar: Familiar) -> None:
         self._plane, self._offsets = familiar.plane, np.array(familiar.offsets)
 
     def __call__(self, embeddings: Singles) -> Singles:

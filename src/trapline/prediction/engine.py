@@ -457,7 +457,7 @@ class _Looking:
     """Probabilities of a batch, and beside them where the embeddings lie."""
 
     def __init__(self, model: ModelFile, familiar: Familiar) -> None:
-        self._coordinates = Coordinates(familiar, model.card.embedding_size)
+        self._coordinates = Coordinates(familiar)
 
     def __call__(self, outputs: Outputs) -> npt.NDArray[np.float32]:
         """float32 [batch, labels + P]."""

@@ -172,7 +172,7 @@ def run_model(model: ModelFile, pixels: Pixels) -> tuple[Floats, Floats]:
     if familiar is None:
         return outputs.probabilities, np.empty((len(pixels), 0), np.float32)
     if model not in _COORDINATES:
-        _COORDINATES[model] = Coordinates(familiar, model.card.embedding_size)
+        _COORDINATES[model] = Coordinates(familiar)
     return outputs.probabilities, _COORDINATES[model](outputs.embedding)
 
 

@@ -1,9 +1,10 @@
 """How far a mean of embeddings lies, by its definition; and cards without statistics."""
 
-import base64
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from trapline.errors import DataError
 from trapline.images import Preprocessing
@@ -28,6 +29,11 @@ def familiar(plane: np.ndarray, **changed: object) -> Familiar:
     return Familiar.model_validate(fields | changed)
 
 
+def described(**fields: Any) -> Card:
+    size = Preprocessing(height=8, width=8)
+    return Card(name="a", task="single-label", labels=("x", "y"), preprocessing=size, **fields)
+
+
 def test_a_distance_is_the_root_mean_square_over_standard_deviations_over_the_threshold() -> None:
     one = familiar(np.eye(2, 3))
     mean = np.array([2.0, -1.0])
@@ -40,7 +46,7 @@ def test_coordinates_are_linear_and_a_row_does_not_depend_on_the_others() -> Non
     rng = np.random.default_rng(0)
     plane = rng.normal(0, [[1e-6], [1e6]], (2, 300))
     embeddings = rng.normal(size=(20, 300)).astype(np.float32)
-    look = Coordinates(familiar(plane), 300)
+    look = Coordinates(familiar(plane))
     whole = look(embeddings)
     np.testing.assert_allclose(whole[:, 0], np.clip(embeddings @ plane[0] + 1, -1e6, 1e6), rtol=1e-3)
     for row in range(20):
@@ -50,23 +56,20 @@ def test_coordinates_are_linear_and_a_row_does_not_depend_on_the_others() -> Non
 
 
 def test_statistics_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(DataError, match="do not fit"):
-        Coordinates(familiar(np.eye(2, 3)), 4)
-    with pytest.raises(DataError, match="do not fit"):
-        Coordinates(familiar(np.eye(2, 3), offsets=(1.0,)), 3)
+    for wrong in ({"offsets": (1.0,)}, {"sizes": (1,)}, {"directions": "AAAA"}):
+        with pytest.raises(DataError, match="do not fit"):
+            familiar(np.eye(2, 3), **wrong)
+    for bad in ({"thresholds": (0.0, 1.0)}, {"between": (1.0, float("nan"))}):
+        with pytest.raises(ValidationError):
+            familiar(np.eye(2, 3), **bad)
     with pytest.raises(DataError, match="base64"):
         familiar(np.eye(2, 3), directions="not base64!")
-    assert len(base64.b64decode(familiar(np.eye(2, 3)).directions)) == 12
+    with pytest.raises(DataError, match="of 3 numbers, and the model's has 4"):
+        described(embedding_size=4, familiar=familiar(np.eye(2, 3)))
 
 
 def test_a_card_without_statistics_reads_and_is_written_as_before() -> None:
-    card = Card(
-        name="a",
-        task="single-label",
-        labels=("x", "y"),
-        embedding_size=3,
-        preprocessing=Preprocessing(height=8, width=8),
-    )
+    card = described(embedding_size=3)
     assert card.familiar is None
     assert "familiar" not in card.model_dump_json()
     kept = card.model_copy(update={"familiar": familiar(np.eye(2, 3))})

@@ -39,13 +39,13 @@ def learn(locations: list[Singles]) -> Familiar:
 
 
 def share_far(familiar: Familiar, locations: list[Singles]) -> float:
-    coordinates = Coordinates(familiar, SIZE)
+    coordinates = Coordinates(familiar)
     means = [(coordinates(one).astype(np.float64).mean(axis=0), len(one)) for one in locations]
     return float(np.mean([familiar.distance(mean, count) >= FAR for mean, count in means]))
 
 
 def test_of_new_places_like_those_of_training_one_in_twenty_is_called_unlike_and_nearly_all_others() -> None:
-    worlds = [World(seed) for seed in range(12)]
+    worlds = [World(seed) for seed in range(8)]
     learnt = [learn(world.locations(60)) for world in worlds]
     alike = [share_far(one, world.locations(60)) for one, world in zip(learnt, worlds, strict=True)]
     others = [
@@ -70,7 +70,7 @@ def test_the_statistics_say_on_what_they_rest_and_are_the_same_again() -> None:
     assert familiar.most == max(map(len, locations))
     assert learn(locations) == familiar
     assert Familiar.model_validate_json(familiar.model_dump_json()) == familiar
-    coordinates = Coordinates(familiar, SIZE)(np.concatenate(locations)).astype(np.float64)
+    coordinates = Coordinates(familiar)(np.concatenate(locations)).astype(np.float64)
     groups = np.repeat(np.arange(40), [len(one) for one in locations])
     means = np.stack([coordinates[groups == one].mean(axis=0) for one in range(40)])
     within = coordinates - means[groups]
