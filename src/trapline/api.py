@@ -299,6 +299,7 @@ if TYPE_CHECKING:
         unknown_labels: UnknownLabels
         several_labels: SeveralLabels
         allow_unmatched: bool
+        alike: Path | str | None
         seed: Whole
 
     class ObserveOptions(TypedDict, total=False):
@@ -2441,6 +2442,7 @@ def evaluate(
     unknown_labels: UnknownLabels = "error",
     several_labels: SeveralLabels = "error",
     allow_unmatched: bool = False,
+    alike: Path | str | None = None,
     seed: Whole = 42,
 ) -> Evaluation:
     """Judge predictions by the labels of a catalog: figures with 95 % intervals over locations.
@@ -2464,16 +2466,20 @@ def evaluate(
         unknown_labels: what becomes of true labels that the model does not know.
         several_labels: what becomes of photos with several labels and a model that says one.
         allow_unmatched: count photos without prediction, and the other way, and do not refuse them.
+        alike: embeddings of the whole catalog (`embed`): beside the mistakes that are shown stand the
+            training photos that look most like them.
         seed: of the resamples.
     """
     from trapline.evaluation import evaluate as judge
-    from trapline.evaluation import evaluate_parts
+    from trapline.evaluation import evaluate_parts, with_neighbours
     from trapline.review import as_truth
 
     path = _report_path(output)
     side = _if_long(catalog, predictions) if decisions is None else None
     if side is not None:
         _refuse_without_decisions(asked=asked, sure_only=sure_only)
+        if alike is not None:
+            raise UsageError("--alike is not for so many media: judge a smaller table.")
         if tables is not None or answers != "rolled-up":
             raise UsageError(
                 "Figures by rank are not computed of so many media: leave out --tables and --answers, or "
@@ -2495,7 +2501,7 @@ def evaluate(
     loaded = as_predictions(predictions)
     if tables is not None and loaded.facts.taxonomy is None:
         raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
-    truth = _catalog_of(loaded, None if catalog is None else as_catalog(catalog))
+    truth = whole = _catalog_of(loaded, None if catalog is None else as_catalog(catalog))
     if decisions is None:
         _refuse_without_decisions(asked=asked, sure_only=sure_only)
     else:
@@ -2516,6 +2522,8 @@ def evaluate(
     )
     if tables is not None and evaluation.ranks is not None:
         evaluation.ranks.save_tables(tables)
+    if alike is not None:
+        evaluation = with_neighbours(evaluation, whole, Path(alike), pictures)
     return _report(evaluation, path, pictures, _files(catalog, predictions))
 
 
