@@ -35,7 +35,7 @@ SETS = {
     "caltech-night, withheld": ("caltech-night", "test"),
     "trailcam-bursts": ("trailcam-bursts", "train"),
     "trailcam-bursts, withheld": ("trailcam-bursts", "test"),
-    "jura": ("jura/labels.csv", None),
+    "jura": ("jura/site-8.2-G", None),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -26,6 +25,7 @@ FEWEST_GROUPS = 20
 
 SIZES = (1, 5, 20, 100, 500)
 _FOLDS = 5
+_CONFIDENCE = 0.8
 _MOST_MEDIA = 50_000
 _LEAST_BETWEEN = 0.05
 """Of the largest variance between groups; a few groups make some directions look as if they had none."""
@@ -209,6 +209,15 @@ def _distances(space: _Space, groups: Names, embeddings: Singles, rng: np.random
 
 
 def _nineteen_of_twenty(distances: Floats) -> float:
-    """What a new one of the same kind stays under with a chance of 0.95 or more (a conformal quantile)."""
-    index = min(len(distances), math.ceil(0.95 * (len(distances) + 1))) - 1
-    return float(np.sort(distances)[index])
+    """What at least 19 of 20 new ones of the same kind stay under, with a confidence of `_CONFIDENCE`.
+
+    An order statistic as tolerance bound (Wilks 1941, *Annals of Mathematical Statistics* 12:91): the share
+    under the k-th of n is over 0.95 with the chance that a binomial (n, 0.95) is under k. The largest where
+    there are too few for it.
+    """
+    from scipy.stats import binom
+
+    count = len(distances)
+    index = int(np.argmax(binom.cdf(np.arange(count), count, 0.95) >= _CONFIDENCE))
+    sure = binom.cdf(index, count, 0.95) >= _CONFIDENCE
+    return float(np.sort(distances)[index if sure else count - 1])
