@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,31 +21,31 @@ MOST_FAR = 100
 """Locations that the header of a table names."""
 
 
-@dataclass
 class _Sums:
     """Of the coordinates of each location, added row by row: the same however the rows are divided."""
 
-    width: int
-    of_location: dict[str | None, int] = field(default_factory=dict)
-    counts: list[int] = field(default_factory=list)
-    sums: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    def __init__(self, width: int) -> None:
+        self.of_location: dict[str | None, int] = {}
+        self.counts: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.sums: npt.NDArray[np.float64] = np.zeros((0, width))
 
     def add(self, locations: pl.Series, coordinates: npt.NDArray[np.float32]) -> None:
         """Rows [N] and their coordinates [N, P]."""
-        for location, row in zip(locations.to_list(), coordinates.astype(np.float64), strict=True):
-            index = self.of_location.setdefault(location, len(self.counts))
-            if index == len(self.counts):
-                self.counts.append(0)
-                self.sums.append(np.zeros(self.width))
-            self.counts[index] += 1
-            self.sums[index] += row
+        for name in locations.unique(maintain_order=True):
+            self.of_location.setdefault(name, len(self.of_location))
+        new = len(self.of_location) - len(self.counts)
+        self.counts = np.pad(self.counts, (0, new))
+        self.sums = np.pad(self.sums, ((0, new), (0, 0)))
+        indices = np.array([self.of_location[name] for name in locations.to_list()], np.int64)
+        np.add.at(self.counts, indices, 1)
+        np.add.at(self.sums, indices, coordinates.astype(np.float64))
 
     def compared(self, familiar: Familiar) -> Compared:
         """Each location's mean beside those of training."""
         far = [
             FarLocation(location_id=location, media=count, distance=round(distance, 3))
             for location, index in self.of_location.items()
-            if (count := self.counts[index])
+            if (count := int(self.counts[index]))
             and (distance := familiar.distance(self.sums[index] / count, count)) >= FAR
         ]
         far.sort(key=lambda one: (-one.distance, one.location_id or ""))
