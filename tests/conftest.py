@@ -132,6 +132,36 @@ def write_tiny_model() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def statistics() -> Callable[[float], Any]:
+    """Of the embedding of a tiny model: how red and how green the first quarter of a photo is.
+
+    Called with the threshold of one photo; that of ten and more is half of it.
+    """
+
+    def make(threshold: float) -> Any:
+        import numpy as np
+
+        from trapline.models import Familiar, pack_directions
+
+        directions, scales = pack_directions(np.eye(2, 12))
+        return Familiar(
+            by="location",
+            groups=30,
+            media=300,
+            directions=directions,
+            scales=scales,
+            offsets=(-0.5, -0.5),
+            between=(0.1, 0.2),
+            most=50,
+            sizes=(1, 10),
+            thresholds=(threshold, threshold / 2),
+            held_out="30 training locations, each by the statistics of the others",
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def write_zoo() -> Callable[[Path], dict[str, str]]:
     """Fills a folder with good and broken photos; returns file name -> `ok`, `odd` (ok, but) or `failed`.
 

@@ -309,6 +309,7 @@ if TYPE_CHECKING:
         unknown_labels: UnknownLabels
         several_labels: SeveralLabels
         allow_unmatched: bool
+        alike: Path | str | None
         seed: Whole
 
     class ObserveOptions(TypedDict, total=False):
@@ -1605,6 +1606,7 @@ def predict_to_file(
     begun = finding.begun
     options |= {"fresh": fresh and not begun, "progress": None if begun else progress}
     summary = predict_rows(opened, catalog, path, **options)
+    _tell_of_far(summary, say)
     done = Predicted(path, catalog, summary, opened.runtime)
     if strict:
         done.refuse_failures()
@@ -1648,6 +1650,7 @@ def _predict_on(
     with planned_beside(to_plan, output, fresh=fresh) as folder:
         deal_shards(folder, on, workers=workers, threads=threads, progress=progress, say=say)
         merged = merge_shards(folder, output)
+    _tell_of_far(merged.counts, say)
     done = Predicted(output, to_plan.media, merged.counts, str(merged.plan.options["runtime"]))
     if strict:
         done.refuse_failures()
@@ -1808,6 +1811,12 @@ def _describe_choice(card: Card) -> str:
         return lacking
     kept = f"answers promise {made['promise']:.0%} right at each rank, with confidence {made['confidence']:g}"
     return f"{kept}; {describe_answers(card)}." if describe_answers(card) else f"{kept}."
+
+
+def _tell_of_far(summary: Summary, say: Callable[[str], object]) -> None:
+    """Say which locations are unlike what the model has learnt from."""
+    for sentence in () if summary.familiar is None else summary.familiar.sentences():
+        say(sentence)
 
 
 def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:
@@ -2493,6 +2502,7 @@ def evaluate(
     unknown_labels: UnknownLabels = "error",
     several_labels: SeveralLabels = "error",
     allow_unmatched: bool = False,
+    alike: Path | str | None = None,
     seed: Whole = 42,
 ) -> Evaluation:
     """Judge predictions by the labels of a catalog: figures with 95 % intervals over locations.
@@ -2522,9 +2532,11 @@ def evaluate(
         unknown_labels: what becomes of true labels that the model does not know.
         several_labels: what becomes of photos with several labels and a model that says one.
         allow_unmatched: count photos without prediction, and the other way, and do not refuse them.
+        alike: embeddings of the whole catalog (`embed`): beside the mistakes that are shown stand the
+            training photos that look most like them.
         seed: likewise.
     """
-    from trapline.evaluation import Wants, evaluate_parts
+    from trapline.evaluation import Wants, evaluate_parts, with_neighbours
     from trapline.evaluation import evaluate as judge
     from trapline.review import as_truth
 
@@ -2534,6 +2546,8 @@ def evaluate(
     side = _if_long(catalog, predictions) if decisions is None else None
     if side is not None:
         _refuse_without_decisions(asked=asked, sure_only=sure_only)
+        if alike is not None:
+            raise UsageError("--alike is not for so many media: judge a smaller table.")
         if tables is not None or answers != "rolled-up":
             raise UsageError(
                 "Figures by rank are not computed of so many media: leave out --tables and --answers, or "
@@ -2557,7 +2571,7 @@ def evaluate(
     loaded = as_predictions(predictions)
     if tables is not None and loaded.facts.taxonomy is None:
         raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
-    truth = _catalog_of(loaded, None if catalog is None else as_catalog(catalog))
+    truth = whole = _catalog_of(loaded, None if catalog is None else as_catalog(catalog))
     if decisions is None:
         _refuse_without_decisions(asked=asked, sure_only=sure_only)
     else:
@@ -2580,6 +2594,8 @@ def evaluate(
     )
     if tables is not None and evaluation.ranks is not None:
         evaluation.ranks.save_tables(tables)
+    if alike is not None:
+        evaluation = with_neighbours(evaluation, whole, Path(alike), pictures)
     return _report(evaluation, path, thresholds, pictures, _files(catalog, predictions))
 
 

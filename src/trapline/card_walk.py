@@ -122,6 +122,8 @@ def walk_card(
     answers = None if model is None else _answer(catalog, folder, model, options, report)
     sources = gather(answers, catalog)
     observations = sources.observe()
+    if answers is not None and answers.facts.familiar is not None:
+        doubts += answers.facts.familiar.sentences()
     doubts += _count_doubts(catalog, model, observations)
     observations.save(folder / OBSERVATIONS)
     _write_tables(answers, catalog, folder, record)

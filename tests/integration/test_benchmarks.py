@@ -129,6 +129,13 @@ def smallest_difference(bench: Bench) -> str:
     return bench.run("caltech-night/difference.py", "train.parquet", table, table)
 
 
+def smallest_drift(bench: Bench) -> str:
+    bench.caltech_night(locations=24, each=3)
+    bench.trailcam_bursts(8)
+    little_jura(bench.field / "jura", bench.folder / "jura", every=10)
+    return bench.run("drift.py", bench.folder, "-o", "out", "--photos", 80)
+
+
 def smallest_blank_filter(bench: Bench) -> str:
     return bench.run("blank_filter.py", bench.trailcam_bursts(12), "-o", "out")
 
@@ -341,6 +348,7 @@ FIELD = {
     "caltech_night.py": (smallest_caltech_night, "| head, full frame |"),
     "detect_speed.py": (smallest_detect_speed, "| suppression |"),
     "detector.py": (smallest_detector, "| gt |"),
+    "drift.py": (smallest_drift, "| caltech-night | 24 locations |"),
     "formats_check.py": (smallest_formats_check, "jura: cct_to_md | ok"),
     "label_errors.py": (smallest_label_errors, "| 10%, seed 0 | 9 |"),
     "thresholds.py": (smallest_thresholds, "| precision | 20 |"),

@@ -299,6 +299,8 @@ def merge(
         options = merged.plan.options
         level, runtime = str(options["level"]), str(options["runtime"])
         show_summary(merged.counts, output, level, runtime, None, json)
+        for sentence in () if merged.counts.familiar is None else merged.counts.familiar.sentences():
+            common.note(sentence)
     if strict:
         merged.refuse_failures()
 

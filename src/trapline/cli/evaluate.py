@@ -78,6 +78,10 @@ def run(
     allow_unmatched: Annotated[
         bool, typer.Option("--allow-unmatched", help="Count photos without prediction, and the other way.")
     ] = False,
+    alike: Annotated[
+        Path | None,
+        typer.Option(help="The catalog's embeddings (`trapline embed`): show training photos like mistakes."),
+    ] = None,
     seed: Seed = 42,
     json: Json = False,
     force: Force = False,
@@ -110,6 +114,7 @@ def run(
         unknown_labels=unknown_labels,  # type: ignore[arg-type]
         several_labels=several_labels,  # type: ignore[arg-type]
         allow_unmatched=allow_unmatched,
+        alike=alike,
         seed=seed,
     )
     typer.echo(evaluation.model_dump_json(indent=1) if json else evaluation.to_text())

@@ -29,7 +29,7 @@ from trapline.cluster.kinds_by_name import kind_of_work
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder
 from trapline.errors import DataError, TraplineError, describe_system_error
-from trapline.prediction import Journal, JournalEntry, Progress, fill_journal
+from trapline.prediction import Journal, JournalEntry, Progress, fill_journal, width_of
 from trapline.storage import as_any_path
 
 
@@ -251,5 +251,5 @@ def _write_refused(now: _AtWork, refused: dict[str, str]) -> None:
         for index, row in enumerate(now.run.inputs())
         if index in reasons
     ]
-    numbers = np.full((len(entries), len(now.run.header["labels"])), np.nan, np.float32)
+    numbers = np.full((len(entries), width_of(now.run.header)), np.nan, np.float32)
     now.journal.append(entries, numbers)

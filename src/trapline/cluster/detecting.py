@@ -118,7 +118,11 @@ class Detecting:
         return _OpenDetector(detector, Limits(**options["limits"]), workers)
 
     def merge(
-        self, plan: Plan, rows: Iterator[pl.DataFrame], media: Callable[[], Catalog], output: Path
+        self,
+        plan: Plan,
+        rows: Callable[[], Iterator[pl.DataFrame]],
+        media: Callable[[], Catalog],
+        output: Path,
     ) -> DetectedBoxes:
         """See `ShardedWork`; all of it is in memory, as the catalog is that it writes."""
         if output.suffix.lower() not in (".parquet", ".json"):
@@ -128,7 +132,7 @@ class Detecting:
         from trapline.formats import write_boxes  # workers do without that room
 
         found_by = DetectedBoxes.from_json(plan.whole, "The plan")
-        parts = [pl.DataFrame(schema=DETECTED), *rows]
+        parts = [pl.DataFrame(schema=DETECTED), *rows()]
         detected = with_found_boxes(media(), pl.concat(parts, rechunk=True), found_by)
         if output.suffix.lower() == ".json":
             write_boxes(detected, output)

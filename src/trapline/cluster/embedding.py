@@ -134,7 +134,11 @@ class Embedding:
         return _OpenEmbedder(opened.with_preprocessing(wanted), options, workers)
 
     def merge(
-        self, plan: Plan, rows: Iterator[pl.DataFrame], media: Callable[[], Catalog], output: Path
+        self,
+        plan: Plan,
+        rows: Callable[[], Iterator[pl.DataFrame]],
+        media: Callable[[], Catalog],
+        output: Path,
     ) -> Summary:
         """See `ShardedWork`."""
-        return write_embeddings(plan.whole, rows, output)
+        return write_embeddings(plan.whole, rows(), output)

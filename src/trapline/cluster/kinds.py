@@ -159,13 +159,17 @@ class ShardedWork(Protocol):
         ...
 
     def merge(
-        self, plan: Plan, rows: Iterator[pl.DataFrame], media: Callable[[], Catalog], output: Path
+        self,
+        plan: Plan,
+        rows: Callable[[], Iterator[pl.DataFrame]],
+        media: Callable[[], Catalog],
+        output: Path,
     ) -> Any:
         """Write the whole, byte for byte as one run would have.
 
         Args:
             plan: of the run.
-            rows: of all shards, in the order of the catalog, some at a time.
+            rows: gives those of all shards, in the order of the catalog, some at a time.
             media: gives the whole catalog, which few need.
             output: what to write.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -56,9 +57,9 @@ def merge_shards(folder: AnyPath | str, output: Path | str) -> Merged:
     plan = run.plan()
     _refuse_missing(run, plan)
     with run.tables() as paths:
-        rows = batches_of(check_tables(run, plan, paths))
-        kind = kind_of_work(plan)
-        counts = kind.merge(plan, rows, lambda: run.whole_catalog(plan), Path(output))
+        tables, kind = check_tables(run, plan, paths), kind_of_work(plan)
+        whole = partial(run.whole_catalog, plan)
+        counts = kind.merge(plan, partial(batches_of, tables), whole, Path(output))
     return Merged(Path(output), plan, counts)
 
 

@@ -15,8 +15,9 @@ from trapline.catalog import Catalog, Presence
 from trapline.cluster.kinds import OpenWork, ShardRun, ToPlan, Units, bounds_of, units_of
 from trapline.cluster.plan import Plan
 from trapline.images import Limits
-from trapline.models import ModelFile
+from trapline.models import Familiar, ModelFile
 from trapline.prediction import (
+    COORDINATES,
     DEFAULT_BATCH_SIZE,
     Answer,
     Index,
@@ -25,10 +26,12 @@ from trapline.prediction import (
     Level,
     Run,
     Summary,
+    compare,
     inputs_of,
     journal_header,
     make_run,
     measure,
+    media_of,
     narrow,
     predictions_head,
     write_answers,
@@ -61,7 +64,9 @@ def prediction(
         "runtime": model.runtime,
         "limits": asdict(run.limits),
     }
-
+    if model.card.familiar is not None:
+        statistics = model.card.familiar.model_dump(mode="json")
+        options |= {"familiar": statistics, "whole_events": run.whole_events}
     return ToPlan(
         work="predict",
         name=model.path.name,
@@ -98,7 +103,9 @@ class _ShardRun:
 
     @property
     def schema(self) -> pl.Schema:
-        return self.engine.head(self.header["batch_size"]).table.schema
+        schema = self.engine.head(self.header["batch_size"]).table.schema
+        width = self.engine.coordinates
+        return pl.Schema({**schema, COORDINATES: pl.Array(pl.Float32, width)}) if width else schema
 
     def inputs(self) -> Iterator[Input]:
         for rows in inputs_of(self.engine.catalog, self.engine.crop, self.engine.level):
@@ -144,8 +151,16 @@ class Predicting:
         return _Open(opened, level, options["slots"], workers, limits, header)
 
     def merge(
-        self, plan: Plan, rows: Iterator[pl.DataFrame], media: Callable[[], Catalog], output: Path
+        self,
+        plan: Plan,
+        rows: Callable[[], Iterator[pl.DataFrame]],
+        media: Callable[[], Catalog],
+        output: Path,
     ) -> Summary:
         """See `ShardedWork`."""
-        head = predictions_head(plan.whole, "The plan")
-        return write_answers(head, rows, output, media() if plan.options["level"] == "event" else None)
+        head, statistics = predictions_head(plan.whole, "The plan"), plan.options.get("familiar")
+        if statistics is not None:
+            familiar = Familiar.model_validate(statistics)
+            whole_events = bool(plan.options["whole_events"])
+            head = compare(head, rows(), media_of(media()), familiar, whole_events=whole_events)
+        return write_answers(head, rows(), output, media() if plan.options["level"] == "event" else None)

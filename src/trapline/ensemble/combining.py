@@ -25,6 +25,7 @@ from trapline.metrics import fit_opinions, pool_opinions
 from trapline.models import Calibration, apply_calibration, choose_calibration
 from trapline.prediction import (
     Combination,
+    Compared,
     Media,
     PoolingOptions,
     PredictionFacts,
@@ -239,11 +240,18 @@ def _as_table(
         trained_on=tuple(chain.from_iterable(trained_on)) if all(trained_on) else (),
         held_out_by=held_out_by.pop() if len(held_out_by) == 1 else None,
         exclusive=all(member.facts.exclusive for member in members),
+        familiar=_farthest(members),
         pooled=first.facts.pooled,
     )
     fingerprint = hashlib.sha256("\n".join(combination.models).encode()).hexdigest()
     table = fixed.hstack(probability_columns(first.labels, probabilities))
     return Predictions(table, first.labels, first.level, fingerprint, first.task, facts)
+
+
+def _farthest(members: Sequence[Predictions]) -> Compared | None:
+    """Of the members' comparisons with what they have learnt from the one that most locations are unlike."""
+    known = [member.facts.familiar for member in members if member.facts.familiar is not None]
+    return max(known, key=lambda one: one.far, default=None)
 
 
 def _align(members: Sequence[Predictions]) -> list[Predictions]:

@@ -19,7 +19,9 @@ from .label_errors import find_label_errors as find_label_errors
 from .matching import SeveralLabels as SeveralLabels
 from .matching import UnknownLabels as UnknownLabels
 from .mistakes import Mistake as Mistake
+from .mistakes import Neighbour as Neighbour
 from .mistakes import write_mistakes as write_mistakes
+from .neighbours import with_neighbours as with_neighbours
 from .rank_figures import TaxonResult as TaxonResult
 from .ranks import RankEvaluation as RankEvaluation
 from .result import Evaluation as Evaluation

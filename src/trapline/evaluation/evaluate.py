@@ -188,6 +188,7 @@ def evaluate(
             entangled.leak.by_name,
             entangled.shared or describe_only_location(predictions),
             predictions.model,
+            predictions.facts.familiar,
         ),
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

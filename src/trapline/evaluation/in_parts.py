@@ -326,6 +326,7 @@ def _put_together(
             describe_calibrated_on(head, judge.part),
             shared=describe_only_location(head),
             model=head.model,
+            compared=facts.familiar,
         ),
         *_about_parts(judge, over, drawn_groups, curves is not None),
     )

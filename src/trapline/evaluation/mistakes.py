@@ -17,6 +17,24 @@ from trapline.prediction import Level
 from trapline.storage import replace_text
 
 
+class Neighbour(ResultPart):
+    """A training photo that looks like a mistake.
+
+    Attributes:
+        media_id: of it.
+        file_path: of it.
+        location: of it.
+        labels: that it was trained as.
+        cosine: of both embeddings.
+    """
+
+    media_id: str
+    file_path: str
+    location: str | None
+    labels: tuple[str, ...]
+    cosine: float
+
+
 class Mistake(ResultPart):
     """A media that the model got wrong.
 
@@ -28,6 +46,7 @@ class Mistake(ResultPart):
         confidence: the probability of what it said (of the most probable label).
         truth_probability: the least probability it gave to a true label.
         boxes: detected boxes, most confident first: x, y, width, height as fractions.
+        alike: training photos that look most like it, nearest first, where that was asked for.
     """
 
     media_id: str
@@ -39,6 +58,7 @@ class Mistake(ResultPart):
     confidence: float
     truth_probability: float
     boxes: tuple[Box, ...] = ()
+    alike: tuple[Neighbour, ...] = ()
 
 
 def mistakes_at(matched: Matched, rows: Iterable[int]) -> tuple[Mistake, ...]:

@@ -10,6 +10,7 @@ from trapline.catalog import DECISION, DECISIONS
 from trapline.evaluation.matching import Counts, JudgedMedia
 from trapline.evaluation.result import Over
 from trapline.evaluation.training_media import Training
+from trapline.prediction import Compared
 
 FEW_GROUPS = 10
 
@@ -24,6 +25,7 @@ def notes(
     by_name: int = 0,
     shared: str = "",
     model: str = "",
+    compared: Compared | None = None,
 ) -> tuple[str, ...]:
     """How far the figures carry, how far the intervals can be trusted, and which media are not in them.
 
@@ -37,8 +39,10 @@ def notes(
         by_name: media of which a copy that was trained on would not be known.
         shared: what training and evaluation have in common on purpose; it says how far the figures carry.
         model: the fingerprint of what is judged.
+        compared: how far the locations lie from what the model has learnt from.
     """
     return (
+        *(() if compared is None else compared.sentences()),
         *([shared] if shared else ()),
         *_about_intervals(drawn, over, bool(shared)),
         *_about_media(judged.counts, over),

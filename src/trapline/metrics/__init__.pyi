@@ -36,6 +36,7 @@ from .intervals import leave_out_weights as leave_out_weights
 from .label_errors import confident_joint as confident_joint
 from .label_errors import label_doubt as label_doubt
 from .label_errors import wrong_label_shares as wrong_label_shares
+from .nearest import nearest_by_cosine as nearest_by_cosine
 from .new_locations import FEW_LOCATIONS as FEW_LOCATIONS
 from .new_locations import NewLocations as NewLocations
 from .new_locations import effective_locations as effective_locations

@@ -39,6 +39,12 @@ from .doubts import card_doubts as card_doubts
 from .doubts import kinds_doubt as kinds_doubt
 from .doubts import promise_doubt as promise_doubt
 from .doubts import review_doubt as review_doubt
+from .familiar import FAR as FAR
+from .familiar import Coordinates as Coordinates
+from .familiar import Familiar as Familiar
+from .familiar import GroupedBy as GroupedBy
+from .familiar import describe_distance as describe_distance
+from .familiar import pack_directions as pack_directions
 from .file import NO_PROBABILITY as NO_PROBABILITY
 from .file import ModelFile as ModelFile
 from .file import Outputs as Outputs

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from trapline.errors import DataError
 from trapline.images import Preprocessing
 from trapline.metrics import Estimate
+from trapline.models.familiar import Familiar
 
 FORMAT_VERSION: Literal["1"] = "1"
 
@@ -204,6 +205,8 @@ class Card(BaseModel):
         backbone: the name and fingerprint of the backbone that was started from.
         export: how the file was made from another model file; None for one that training left.
         origin: the file of another framework that it was made from; None for one that training left.
+        familiar: statistics of the training embeddings, by which media unlike them are told; None where there
+            are none (a backbone, a file of an earlier version, or too few locations).
         notices: licences and origins that must travel with the weights.
         versions: library versions at the time of writing.
         created: ISO 8601, UTC.
@@ -230,6 +233,7 @@ class Card(BaseModel):
     backbone: dict[str, str] = {}
     export: Export | None = None
     origin: ForeignOrigin | None = Field(None, exclude_if=lambda origin: origin is None)
+    familiar: Familiar | None = Field(None, exclude_if=lambda familiar: familiar is None)
     notices: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     created: str = ""
@@ -272,6 +276,15 @@ class Card(BaseModel):
         for label in self.labels:
             if (flaw := label_flaw(label)) is not None:
                 raise DataError(f"{label[:40]!a} cannot be a label: {flaw}.")
+        return self
+
+    @model_validator(mode="after")
+    def _statistics_fit_the_embedding(self) -> Card:
+        if self.familiar is not None and self.familiar.embedding_size != self.embedding_size:
+            raise DataError(
+                f"The card's statistics are of embeddings of {self.familiar.embedding_size} numbers, and the "
+                f"model's has {self.embedding_size}."
+            )
         return self
 
     @model_validator(mode="after")

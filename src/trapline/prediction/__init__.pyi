@@ -1,3 +1,4 @@
+from .assembly import COORDINATES as COORDINATES
 from .detection import BATCH as BATCH
 from .detection import DETECTED as DETECTED
 from .detection import DetectionRun as DetectionRun
@@ -25,11 +26,14 @@ from .engine import write_answers as write_answers
 from .explaining import Explained as Explained
 from .explaining import explain as explain
 from .facts import Combination as Combination
+from .facts import Compared as Compared
+from .facts import FarLocation as FarLocation
 from .facts import ModelTree as ModelTree
 from .facts import PoolingOptions as PoolingOptions
 from .facts import PredictionFacts as PredictionFacts
 from .facts import RegionWeights as RegionWeights
 from .facts import facts_of_card as facts_of_card
+from .familiarity import compare as compare
 from .frames import apply_pooling as apply_pooling
 from .frames import pool_column as pool_column
 from .frames import pool_frames as pool_frames
@@ -45,6 +49,7 @@ from .inputs import stamp as stamp
 from .journal import Index as Index
 from .journal import Journal as Journal
 from .journal import JournalEntry as JournalEntry
+from .journal import width_of as width_of
 from .parts import Media as Media
 from .parts import SideBySide as SideBySide
 from .parts import Table as Table

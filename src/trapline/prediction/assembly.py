@@ -12,8 +12,12 @@ from trapline.catalog import BOX, Catalog
 from trapline.errors import DataError
 from trapline.images import CropPolicy
 from trapline.prediction.inputs import Input, inputs_of
-from trapline.prediction.journal import Batch, Journal
+from trapline.prediction.journal import Batch, Journal, width_of
 from trapline.prediction.table import BOX_COLUMNS, FIXED, Level, probability_columns
+
+COORDINATES = "\tcoordinates"
+"""The column of what a journal keeps of embeddings, which is in no table of predictions that is written. No
+label can be called so."""
 
 _BATCHES_AT_HAND = 128
 """Frames of the journal that are kept decoded: rows of one run stand together, those of others elsewhere."""
@@ -22,7 +26,8 @@ _BATCHES_AT_HAND = 128
 def table_parts(
     catalog: Catalog, crop: CropPolicy | None, level: Level, journal: Journal
 ) -> Iterator[pl.DataFrame]:
-    """The table's rows (columns as in `Predictions`), some at a time.
+    """The table's rows (columns as in `Predictions`, and `COORDINATES` of a journal that has some), some at a
+    time.
 
     Args:
         catalog: the media; the journal has an entry for each input of it.
@@ -35,7 +40,7 @@ def table_parts(
     for inputs in inputs_of(catalog, crop, level):
         statuses = ["skipped"] * len(inputs)
         reasons = [row.skipped for row in inputs]
-        numbers = np.full((len(inputs), len(labels)), np.nan, np.float32)
+        numbers = np.full((len(inputs), width_of(journal.header)), np.nan, np.float32)
         asked = np.flatnonzero([row.skipped is None for row in inputs])
         positions = index.find([inputs[at].key for at in asked])
         _refuse_lack(journal, [inputs[at] for at in asked[positions < 0]])
@@ -51,10 +56,15 @@ def table_parts(
                 if entry[:2] != (inputs[row].media_id, inputs[row].number):
                     _refuse_lack(journal, [inputs[row]])
                 statuses[row], reasons[row] = entry.status, entry.reason
-            numbers[rows] = batch.probabilities[picked]
+            numbers[rows] = np.hstack([batch.probabilities[picked], batch.coordinates[picked]])
             start = end
         numbers[[status != "ok" for status in statuses]] = np.nan
-        yield _frame(inputs, level, statuses, reasons).hstack(probability_columns(labels, numbers))
+        frame = _frame(inputs, level, statuses, reasons)
+        frame = frame.hstack(probability_columns(labels, numbers[:, : len(labels)]))
+        if width := numbers.shape[1] - len(labels):
+            seen = pl.Series(COORDINATES, numbers[:, len(labels) :], pl.Array(pl.Float32, width))
+            frame = frame.with_columns(seen)
+        yield frame
 
 
 def _refuse_lack(journal: Journal, inputs: Sequence[Input]) -> None:

@@ -19,7 +19,7 @@ from trapline.errors import DataError, UsageError
 from trapline.images import DEFAULT_LIMITS, Limits
 from trapline.models import ModelFile
 from trapline.prediction.decoding import Pixels
-from trapline.prediction.engine import DEFAULT_BATCH_SIZE, BatchRunner, Run
+from trapline.prediction.engine import DEFAULT_BATCH_SIZE, EMBEDDING, BatchRunner, Run
 from trapline.prediction.inputs import measure
 from trapline.prediction.journal import Journal
 from trapline.prediction.summary import Summary, Tally
@@ -88,7 +88,7 @@ class EmbeddingRun(Run):
     @cached_property
     def network(self) -> BatchRunner:
         """What is asked about the batches."""
-        return (_BothWays if self.mirrored else BatchRunner)(self.model, "embedding")
+        return (_BothWays if self.mirrored else BatchRunner)(self.model, EMBEDDING)
 
     def header(self, batch_size: int) -> dict[str, Any]:
         """Of the journal: what makes two runs one."""

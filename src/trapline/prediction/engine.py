@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict, Unpack, get_args
+from typing import Any, Protocol, TypedDict, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,11 @@ from polars.io.plugins import register_io_source
 from trapline.catalog import Catalog, Presence, streamed
 from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError
 from trapline.images import DEFAULT_LIMITS, CropPolicy, Limits
-from trapline.models import ModelFile, memory_is_short
+from trapline.models import Coordinates, Familiar, ModelFile, Outputs, memory_is_short
 from trapline.prediction.assembly import table_parts
 from trapline.prediction.decoding import DecodedBatch, Decoding
 from trapline.prediction.facts import facts_of_card
+from trapline.prediction.familiarity import compare
 from trapline.prediction.inputs import (
     Extent,
     Input,
@@ -50,6 +52,8 @@ from trapline.prediction.table import (
 )
 
 DEFAULT_BATCH_SIZE = 16
+PROBABILITIES, EMBEDDING = attrgetter("probabilities"), attrgetter("embedding")
+"""What can be kept of a model's answers; see `BatchRunner`."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,11 @@ def predict_to_file(
     with Journal(journal_path(output), header, fresh=fresh) as journal:
         fill_journal(run, journal, run.wanted(journal.index()), progress)
         events = run.catalog if level == "event" else None
-        return write_answers(run.head(header["batch_size"]), run.rows(journal), output, events, rows_per_file)
+        head = run.head(header["batch_size"])
+        if model.card.familiar is not None:
+            familiar, media = model.card.familiar, media_of(run.catalog)
+            head = compare(head, run.rows(journal), media, familiar, whole_events=run.whole_events)
+        return write_answers(head, run.rows(journal), output, events, rows_per_file)
 
 
 class Answering(Protocol):
@@ -355,11 +363,13 @@ def journal_header(model: ModelFile, level: Level, batch_size: int, limits: Limi
     """What makes two runs one."""
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
+    familiar = model.card.familiar
     return {
         "journal_version": 2,
         "model": model.fingerprint,
         "runtime": model.runtime,
         "labels": list(model.card.labels),
+        **({} if familiar is None else {"coordinates": familiar.width}),
         "rows": "box" if level == "box" else "media",
         "batch_size": batch_size,
         "limits": asdict(limits),
@@ -410,12 +420,14 @@ def write_answers(
 
     Args:
         head: everything but the rows, which are of media or boxes.
-        parts: the rows, in the order of the catalog.
+        parts: the rows, in the order of the catalog; what they have beside the columns of the table is left
+            out.
         output: `.csv` or `.parquet`, or the folder.
         events: the catalog, where the rows that are written are its events; it has the media of the rows.
         rows_per_file: write a folder of Parquet files of so many rows each.
     """
-    tally, rows = Tally(head.labels), iter(parts)
+    tally, columns = Tally(head.labels), head.table.columns
+    rows = (part.select(columns) for part in parts)
     if events is not None:
         table = (head, register_io_source(lambda *_, given=rows: given, schema=head.table.schema))
         pooled = pool_parts(SideBySide.of_all(table, media_of(events)), rows="event")
@@ -423,7 +435,7 @@ def write_answers(
         head = replace(first, table=first.table.clear())
         rows = (part.table for part in chain([first], pooled))
     write_parts(head, (tally.add(part) for part in rows), output, rows_per_file)
-    return tally.summary()
+    return replace(tally.summary(), familiar=head.facts.familiar)
 
 
 def _crops(extent: Extent, crop: CropPolicy | None, level: Level) -> str:
@@ -441,6 +453,17 @@ Answer = tuple[list[JournalEntry], npt.NDArray[np.float32]]
 """Entries and their probabilities, float32 [entries, labels]."""
 
 
+class _Looking:
+    """Probabilities of a batch, and beside them where the embeddings lie."""
+
+    def __init__(self, model: ModelFile, familiar: Familiar) -> None:
+        self._coordinates = Coordinates(familiar)
+
+    def __call__(self, outputs: Outputs) -> npt.NDArray[np.float32]:
+        """float32 [batch, labels + P]."""
+        return np.hstack([outputs.probabilities, self._coordinates(outputs.embedding)])
+
+
 class BatchRunner:
     """A model that is asked about batches, in pieces as large as memory allows.
 
@@ -449,13 +472,13 @@ class BatchRunner:
     """
 
     def __init__(
-        self, model: ModelFile, output: Literal["probabilities", "embedding"] = "probabilities"
+        self, model: ModelFile, output: Callable[[Outputs], npt.NDArray[np.float32]] = PROBABILITIES
     ) -> None:
         self.model, self.output = model, output
         self.most: int | None = None
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """float32 [batch, labels], or embeddings, for uint8 [batch, height, width, 3].
+        """float32 [batch, numbers], what `output` makes of the answers, for uint8 [batch, height, width, 3].
 
         Raises:
             TraplineError: not even one photo fits in memory.
@@ -464,7 +487,7 @@ class BatchRunner:
             size = min(self.most or len(pixels), len(pixels))
             try:
                 pieces = [
-                    getattr(self.model.run(pixels[start : start + size]), self.output)
+                    self.output(self.model.run(pixels[start : start + size]))
                     for start in range(0, len(pixels), size)
                 ]
                 return np.concatenate(pieces)
@@ -504,12 +527,20 @@ class Run:
     @property
     def width(self) -> int:
         """Numbers that are kept of an input."""
-        return len(self.model.card.labels)
+        return len(self.model.card.labels) + self.coordinates
+
+    @property
+    def coordinates(self) -> int:
+        """How many of these say where its embedding lies; 0 where the card has no statistics of it."""
+        return 0 if self.model.card.familiar is None else self.model.card.familiar.width
 
     @cached_property
     def network(self) -> BatchRunner:
         """What is asked about the batches."""
-        return BatchRunner(self.model)
+        familiar = self.model.card.familiar
+        if familiar is None:
+            return BatchRunner(self.model)
+        return BatchRunner(self.model, _Looking(self.model, familiar))
 
     @property
     def decoding(self) -> Decoding:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, JsonValue, PlainSerializer
 
 from trapline.catalog import Facts, Record
 from trapline.errors import DataError
-from trapline.models import Card, EventPooling, TrainedOn
+from trapline.models import Card, EventPooling, GroupedBy, TrainedOn, describe_distance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,59 @@ class RegionWeights(Record):
     unlisted: float
     not_named: tuple[str, ...]
     unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FarLocation(Record):
+    """A location whose media are unlike those of training.
+
+    Attributes:
+        location_id: None for media of no known location.
+        media: rows that the model answered.
+        distance: see `trapline.models.Familiar.distance`; 1 or more.
+    """
+
+    location_id: str | None
+    media: int
+    distance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared(Record):
+    """What was predicted beside what the model has learnt from, location by location.
+
+    Attributes:
+        by: what the groups of training are (`location`, `day`, `event`).
+        groups: how many of them the statistics rest on.
+        locations: that were compared.
+        far: how many of them are unlike those of training.
+        farthest: of these the first, at most `MOST_FAR`, the farthest first.
+    """
+
+    by: GroupedBy
+    groups: int
+    locations: int
+    far: int
+    farthest: tuple[FarLocation, ...] = ()
+
+    def sentences(self, most: int = 3) -> list[str]:
+        """What a reader of the predictions must know, the farthest first."""
+        told = [
+            describe_distance(
+                "Photos of no known location" if one.location_id is None else f"Location {one.location_id}",
+                one.media,
+                one.distance,
+                self.by,
+                self.groups,
+            )
+            for one in self.farthest[:most]
+        ]
+        if self.far > len(told):
+            told.append(
+                f"{self.far} of {self.locations} locations are as unlike; the predictions' header names "
+                f"{len(self.farthest)}."
+            )
+        return told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +331,8 @@ class PredictionFacts(Facts):
         limits: of a photo (`trapline.images.Limits`).
         trained_on: from which parts of which split the weights come, one a model.
         held_out_by: what the folds kept together, where each media was predicted by a model of other folds.
+        familiar: how far the locations lie from what the model has learnt from; None where its card cannot
+            tell.
         event: how the model says that events are pooled.
         exclusive: the labels of a multi-label model exclude each other.
         taxonomy: of a model of taxa.
@@ -301,6 +356,7 @@ class PredictionFacts(Facts):
     limits: dict[str, int | float | None] | None = None
     trained_on: tuple[TrainedOn, ...] = ()
     held_out_by: str | None = None
+    familiar: Compared | None = None
     event: Annotated[EventPooling, PlainSerializer(_pooling_as_json)] | None = None
     exclusive: bool = False
     taxonomy: _Tree | None = None

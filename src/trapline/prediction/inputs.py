@@ -216,9 +216,9 @@ def narrow(catalog: Catalog) -> Catalog:
     for the network. What of a scanned catalog stays on the disk is narrowed there.
     """
     if isinstance(catalog, ScannedCatalog):
-        return catalog.with_frame(conform(catalog.frame.select(*_COLUMNS, "frame", "split")))
+        return catalog.with_frame(conform(catalog.frame.select(*_COLUMNS, "location_id", "frame", "split")))
     columns = catalog.table.select(
-        *_COLUMNS, "frame", "split"
+        *_COLUMNS, "location_id", "frame", "split"
     )  # frames of an event are pooled in their order
     needed = columns.select(column.name for column in columns if column.null_count() < len(catalog))
     if needed["media_id"].equals(needed["file_path"]):

@@ -93,10 +93,13 @@ class Batch:
     Attributes:
         entries: one an input.
         probabilities: float32 [entries, labels]; NaN where an input failed.
+        coordinates: float32 [entries, P], where the embedding lies (`trapline.models.Familiar`); P is 0 where
+            the model's card has no statistics of it.
     """
 
     entries: list[JournalEntry]
     probabilities: npt.NDArray[np.float32]
+    coordinates: npt.NDArray[np.float32]
 
 
 class Journal:
@@ -170,7 +173,7 @@ class Journal:
         frames = _frames(self._file)
         next(frames)
         for payload, _, _ in frames:
-            yield _decode_batch(payload, len(self.header["labels"]))
+            yield _decode_batch(payload, self.header)
         self._file.seek(0, os.SEEK_END)
 
     def batch_at(self, begin: int) -> Batch:
@@ -178,25 +181,25 @@ class Journal:
         self._file.seek(begin)
         length = _LENGTH.unpack(self._file.read(_LENGTH.size))[0]
         self._file.seek(_DIGEST_SIZE, os.SEEK_CUR)
-        batch = _decode_batch(self._file.read(length), len(self.header["labels"]))
+        batch = _decode_batch(self._file.read(length), self.header)
         self._file.seek(0, os.SEEK_END)
         return batch
 
-    def append(self, entries: Sequence[JournalEntry], probabilities: npt.NDArray[np.float32]) -> None:
+    def append(self, entries: Sequence[JournalEntry], numbers: npt.NDArray[np.float32]) -> None:
         """Write one batch; it outlives the process as soon as this returns.
 
         Args:
             entries: one an input.
-            probabilities: float32 [entries, labels]; NaN for a failed one.
+            numbers: float32 [entries, labels + P], probabilities and coordinates; NaN for a failed one.
 
         Raises:
             TraplineError: the disk is full or gone; what was written before is kept.
         """
-        expected = (len(entries), len(self.header["labels"]))
-        if len(entries) > _MOST_IN_A_BATCH or probabilities.shape != expected:
-            raise ValueError(f"{len(entries)} entries with probabilities {probabilities.shape}")
+        expected = (len(entries), width_of(self.header))
+        if len(entries) > _MOST_IN_A_BATCH or numbers.shape != expected:
+            raise ValueError(f"{len(entries)} entries with numbers {numbers.shape}")
         text = _json(entries)
-        self._write(_LENGTH.pack(len(text)) + text + probabilities.astype("<f4").tobytes())
+        self._write(_LENGTH.pack(len(text)) + text + numbers.astype("<f4").tobytes())
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self.sync()
 
@@ -299,10 +302,17 @@ def _entry_values(payload: bytes) -> list[list[Any]]:
     return values
 
 
-def _decode_batch(payload: bytes, labels: int) -> Batch:
+def width_of(header: Mapping[str, Any]) -> int:
+    """Numbers that a journal keeps of an input: a probability a label, and perhaps coordinates."""
+    return len(header["labels"]) + int(header.get("coordinates", 0))
+
+
+def _decode_batch(payload: bytes, header: Mapping[str, Any]) -> Batch:
     entries = [JournalEntry._make(values) for values in _entry_values(payload)]
     numbers = np.frombuffer(payload, "<f4", offset=_LENGTH.size + _LENGTH.unpack_from(payload)[0])
-    return Batch(entries, numbers.reshape(len(entries), labels).astype(np.float32))
+    numbers = numbers.reshape(len(entries), width_of(header)).astype(np.float32)
+    labels = len(header["labels"])
+    return Batch(entries, numbers[:, :labels], numbers[:, labels:])
 
 
 def _refuse_other_header(path: Path, stored: Mapping[str, Any], header: Mapping[str, Any]) -> None:

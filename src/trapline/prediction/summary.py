@@ -10,6 +10,7 @@ import polars as pl
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, name_some
+from trapline.prediction.facts import Compared
 
 _EXAMPLES = 3
 
@@ -27,6 +28,8 @@ class Summary:
         failures: reason -> failed rows, most frequent first.
         warnings: what was odd -> rows that were predicted nevertheless.
         failed_examples: the first few that failed, with their reasons.
+        familiar: how far the locations lie from what the model has learnt from; None where its card cannot
+            tell.
     """
 
     rows: int
@@ -37,6 +40,7 @@ class Summary:
     failures: dict[str, int]
     warnings: dict[str, int]
     failed_examples: tuple[str, ...] = ()
+    familiar: Compared | None = None
 
 
 @dataclass

@@ -10,10 +10,13 @@ from urllib.parse import quote
 
 from trapline.addresses import address_of
 from trapline.catalog import as_name
-from trapline.evaluation import Mistake
+from trapline.evaluation import Mistake, Neighbour
 from trapline.reports.page import LARGE, THUMBNAIL, thumbnail
 from trapline.reports.shell import quoted
 from trapline.storage import AnyPath, as_any_path
+
+NEAR = 96
+"""Pixels of the longer side of a training photo beside a mistake."""
 
 MOST_BYTES = 12_000_000
 """Pictures of a page are large until they take so many bytes together; those after them are small."""
@@ -27,18 +30,28 @@ class ShownMistake:
         mistake: what it is.
         address: of its picture; None where the photo cannot be read.
         file: of the photo itself, as seen from the page; None where it is not there, or in a bucket.
+        alike: small pictures of the training photos that look most like it.
     """
 
     mistake: Mistake
     address: str | None
     file: str | None
+    alike: tuple[tuple[Neighbour, str | None], ...] = ()
 
 
 def show_mistakes(mistakes: Sequence[Mistake], root: AnyPath, page: Path) -> list[ShownMistake]:
     """The mistakes with their pictures, inside the page, and the way from it to their photos."""
     paths = [root / as_name(one.file_path) for one in mistakes]
     shown = zip(mistakes, _pictures(paths), paths, strict=True)
-    return [ShownMistake(one, picture, _link(path, page)) for one, picture, path in shown]
+    return [
+        ShownMistake(
+            one,
+            picture,
+            _link(path, page),
+            tuple((near, thumbnail(root / as_name(near.file_path), side=NEAR)) for near in one.alike),
+        )
+        for one, picture, path in shown
+    ]
 
 
 def _pictures(paths: Sequence[AnyPath]) -> Iterator[str | None]:

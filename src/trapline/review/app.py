@@ -74,6 +74,11 @@ def _add_asking(app: FastAPI, desk: Desk) -> None:
         """One event, by its key."""
         return desk.look_up(event, person)
 
+    @app.get("/api/alike")
+    def alike(event: str) -> Any:
+        """The labelled events that look most like one."""
+        return {"alike": desk.alike(event)}
+
     @app.get("/api/history")
     def history(
         person: str | None = None, before: str | None = None, count: Annotated[int, Query(ge=1, le=500)] = 50

@@ -16,6 +16,7 @@ from trapline import __version__
 from trapline.catalog import content_hash, content_size
 from trapline.errors import UsageError
 from trapline.images import is_video
+from trapline.metrics import nearest_by_cosine
 from trapline.observations import category_name, is_sure, kind_of
 from trapline.review.agreement import Disagreement, disagreements
 from trapline.review.chance import ByChance, Shares
@@ -37,6 +38,9 @@ from trapline.taxonomy import BLANK
 
 _MOST_ASKS = 20_000
 """Asks that are remembered: an answer to an older one is kept without what was filled in."""
+
+_MOST_ALIKE = 4
+"""Events that are shown beside one as most like it."""
 
 _LABELS = "labels"
 """The fact of the log that holds labels which people added."""
@@ -261,6 +265,34 @@ class Desk:
             ],
             "before": own[-1] if own else None,
             "others": [one for one in decisions if one["person"] != person] if with_others else [],
+        }
+
+    def alike(self, event: str) -> list[dict[str, Any]]:
+        """The labelled events, by decisions or before, that look most like this one, nearest first.
+
+        Empty where nothing looks at the photos (no teacher), or none of them is read yet.
+        """
+        points = None if self.teacher is None else self.teacher.points()
+        index = self.project.events.index(event)
+        if points is None:
+            return []
+        with self._lock:
+            self._ledger.catch_up()
+            decided = {one: word.names for one, word in self._ledger.words.items() if word.names}
+        labels = {**self.project.known, **decided}
+        others = np.array(sorted(set(labels) - {index}), np.int64)
+        nearest, cosines = nearest_by_cosine(points[index], points[others], _MOST_ALIKE)
+        chosen = zip(others[nearest].tolist(), cosines.tolist(), strict=True)
+        return [self._alike(one, labels[one], cosine) for one, cosine in chosen]
+
+    def _alike(self, event: int, labels: Sequence[str], cosine: float) -> dict[str, Any]:
+        rows = self.project.events.rows_of(event)
+        return {
+            "event": self.project.events.keys[event],
+            "labels": list(labels),
+            "location": self.project.catalog.table["location_id"][rows[0]],
+            "picture": f"/picture/{rows[0]}",
+            "cosine": round(cosine, 3),
         }
 
     def _counting(self, key: str) -> list[dict[str, Any]]:

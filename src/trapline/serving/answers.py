@@ -18,7 +18,7 @@ import numpy.typing as npt
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, Limits, choose_box, prepare
 from trapline.metrics import labels_said
-from trapline.models import NO_PROBABILITY, Card, ModelFile, blank_column
+from trapline.models import FAR, NO_PROBABILITY, Card, Coordinates, ModelFile, blank_column
 
 if TYPE_CHECKING:
     from trapline.prediction import Ranks
@@ -61,11 +61,14 @@ class Answer:
         name: of the photo; None for an event.
         probabilities: float32 [labels], calibrated; None if the photo cannot be read.
         reason: why there is no answer; or what was odd about the photo that was answered.
+        coordinates: float32 [photos, P], where the embeddings of what was read lie; None where the model's
+            card has no statistics of them, or another server has computed.
     """
 
     name: str | None
     probabilities: Floats | None
     reason: str | None = None
+    coordinates: Floats | None = None
 
     @property
     def status(self) -> Literal["ok", "failed"]:
@@ -157,21 +160,51 @@ def answer_view(model: ModelFile, view: PreparedPhoto) -> Answer:
     """The answer to a decoded photo; failed if it could not be decoded."""
     if view.pixels is None:
         return Answer(view.name, None, view.reason)
-    return check_answer(view, model.run(view.pixels[np.newaxis]).probabilities[0])
+    return check_answer(view, *(rows[0] for rows in run_model(model, view.pixels[np.newaxis])))
 
 
-def check_answer(view: PreparedPhoto, probabilities: Floats | None) -> Answer:
+_COORDINATES: WeakKeyDictionary[ModelFile, Coordinates] = WeakKeyDictionary()
+
+
+def run_model(model: ModelFile, pixels: Pixels) -> tuple[Floats, Floats]:
+    """Probabilities [N, labels], and coordinates [N, P]: P is 0 where the card has no statistics."""
+    outputs, familiar = model.run(pixels), model.card.familiar
+    if familiar is None:
+        return outputs.probabilities, np.empty((len(pixels), 0), np.float32)
+    if model not in _COORDINATES:
+        _COORDINATES[model] = Coordinates(familiar)
+    return outputs.probabilities, _COORDINATES[model](outputs.embedding)
+
+
+def check_answer(
+    view: PreparedPhoto, probabilities: Floats | None, coordinates: Floats | None = None
+) -> Answer:
     """The answer to a photo, failed if what the network answered is no number or no probability.
 
     Args:
         view: of the photo.
         probabilities: float32 [labels]; None if it could not be decoded.
+        coordinates: float32 [P]; None where another server has computed.
     """
     if probabilities is None:
         return Answer(view.name, None, view.reason)
     if not np.isfinite(probabilities).all():
         return Answer(view.name, None, NO_PROBABILITY)
-    return Answer(view.name, probabilities, view.reason)
+    known = None if coordinates is None or not len(coordinates) else coordinates[np.newaxis]
+    return Answer(view.name, probabilities, view.reason, known)
+
+
+def familiar_document(answers: Sequence[Answer], card: Card) -> dict[str, Any] | None:
+    """How far the photos of a request lie from what the model has learnt from, together; JSON-able.
+
+    None where that cannot be told.
+    """
+    known = [one.coordinates for one in answers if one.coordinates is not None]
+    if card.familiar is None or not known:
+        return None
+    photos = np.concatenate(known).astype(np.float64)
+    distance = card.familiar.distance(photos.mean(axis=0), len(photos))
+    return {"photos": len(photos), "distance": round(distance, 3), "far": distance >= FAR}
 
 
 def pool(answers: Sequence[Answer], card: Card) -> Answer:
@@ -183,7 +216,9 @@ def pool(answers: Sequence[Answer], card: Card) -> Answer:
     if not read:
         return Answer(None, None, f"none of the {failed} photos can be read: {answers[0].reason}")
     reason = f"{failed} of {len(answers)} photos cannot be read" if failed else None
-    return Answer(None, pool_frames(np.stack(read), card), reason)
+    known = [one.coordinates for one in answers if one.coordinates is not None]
+    together = np.concatenate(known) if known else None
+    return Answer(None, pool_frames(np.stack(read), card), reason, together)
 
 
 def as_flat(answer: Answer, card: Card) -> dict[str, float]:

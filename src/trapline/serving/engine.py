@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from trapline.models import Halt, ModelFile
-from trapline.serving.answers import Answer, Floats, Pixels, answer_view, check_answer
+from trapline.serving.answers import Answer, Floats, Pixels, answer_view, check_answer, run_model
 from trapline.serving.lanes import Lanes, Slot, Source
 from trapline.serving.refusals import BUSY, NOT_READY, RefusedError, until
 from trapline.serving.shelf import Served
@@ -233,7 +233,7 @@ class BatchingEngine(LocalEngine):
         view = await self._lanes.run(self._lanes.view, source, served, deadline)
         if view.pixels is None:
             return check_answer(view, None)
-        answer = check_answer(view, await self._batcher(served).run(view.pixels))
+        answer = check_answer(view, *await self._batcher(served).run(view.pixels))
         self.gate.took((time.monotonic() - started) / self._size)
         return answer
 
@@ -242,6 +242,10 @@ class BatchingEngine(LocalEngine):
         if known is None or known.model is not served.model:
             known = self._batchers[served.name] = Batcher(served.model, self._size, self._wait, self._runs)
         return known
+
+
+_Row = tuple[Floats, Floats]
+"""Probabilities [labels] and coordinates [P] of a photo."""
 
 
 class Batcher:
@@ -253,14 +257,14 @@ class Batcher:
     def __init__(self, model: ModelFile, size: int, wait: float, runs: Runs) -> None:
         self.model = model
         self._size, self._wait, self._runs = size, wait, runs
-        self._waiting: list[tuple[Pixels, asyncio.Future[Floats]]] = []
+        self._waiting: list[tuple[Pixels, asyncio.Future[_Row]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
 
-    async def run(self, pixels: Pixels) -> Floats:
-        """The probabilities of one photo, float32 [labels]."""
+    async def run(self, pixels: Pixels) -> _Row:
+        """Of one photo; see `run_model`."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Floats] = loop.create_future()
+        future: asyncio.Future[_Row] = loop.create_future()
         self._waiting.append((pixels, future))
         if len(self._waiting) >= self._size:
             self._start()
@@ -282,9 +286,9 @@ class Batcher:
             if batch:
                 stacked = np.stack([pixels for pixels, _ in batch])
                 rows = await self._rows(stacked, [future for _, future in batch])
-                for (_, future), row in zip(batch, rows, strict=True):
+                for (_, future), *row in zip(batch, *rows, strict=True):
                     if not future.done():
-                        future.set_result(row)
+                        future.set_result((row[0], row[1]))
         except Exception as error:  # noqa: BLE001 - whoever waits for the batch must be told
             for _, future in batch:
                 if not future.done():
@@ -293,8 +297,8 @@ class Batcher:
             self._running = None
             self._start()
 
-    async def _rows(self, stacked: Pixels, futures: Sequence[asyncio.Future[Floats]]) -> Floats:
-        """float32 [N, labels]; a batch that nobody waits for any more is ended."""
+    async def _rows(self, stacked: Pixels, futures: Sequence[asyncio.Future[_Row]]) -> tuple[Floats, Floats]:
+        """See `run_model`; a batch that nobody waits for any more is ended."""
 
         def gone(_: object) -> None:
             if all(future.done() for future in futures):
@@ -304,4 +308,4 @@ class Batcher:
             for future in futures:
                 future.add_done_callback(gone)
             with halt.bound():
-                return (await asyncio.to_thread(self.model.run, stacked)).probabilities
+                return await asyncio.to_thread(run_model, self.model, stacked)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trapline import __version__
 from trapline.serving import documents, tf_rest, v2_rest
-from trapline.serving.answers import MOST_PHOTOS, as_document, as_flat
+from trapline.serving.answers import MOST_PHOTOS, as_document, as_flat, familiar_document
 from trapline.serving.body import Body, complaint, while_connected
 from trapline.serving.predict_request import Options, PhotosForm, PhotosJson, fetch_photos, read_request
 from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, RefusalKind, RefusedError, internal
@@ -162,9 +162,13 @@ def _add_predict(app: FastAPI, service: Service) -> None:
             if asked.flat and not options.event:
                 return JSONResponse(as_flat(reply[0], served.model.card))
             answers = [as_document(one, served.model, options.top) for one in reply]
-            return JSONResponse(
-                {"model": service.describe(served), "event": options.event, "answers": answers}
-            )
+            document = {
+                "model": service.describe(served),
+                "event": options.event,
+                "familiar": familiar_document(reply, served.model.card),
+                "answers": answers,
+            }
+            return JSONResponse(document)
 
 
 class _Door:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from trapline.errors import DataError
 from trapline.models import NO_PROBABILITY, OPENVINO, Halt
-from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, describe, pool
+from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, describe, familiar_document, pool
 from trapline.serving.body import Held
 from trapline.serving.engine import BatchingEngine, Engine, LocalEngine
 from trapline.serving.fetch import Fetcher
@@ -107,6 +107,7 @@ class Service:
         self.check_room(len(sources))
         answers = await self.engine.answers(served, sources, deadline)
         self.telemetry.answered(served.name, answers)
+        self.telemetry.compared(served.name, familiar_document(answers, served.model.card))
         if any(one.reason == NO_PROBABILITY for one in answers):
             log.error("%s (%s): %s", served.name, served.model.fingerprint[:12], NO_PROBABILITY)
             raise RefusedError(INTERNAL, f"It is not the photo: {NO_PROBABILITY}.")

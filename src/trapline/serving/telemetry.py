@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from starlette.requests import ClientDisconnect
@@ -47,6 +48,12 @@ class Telemetry:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._compared = Counter(
+            "trapline_compared_requests",
+            "Requests by whether their photos are unlike what the model has learnt from.",
+            ("model", "far"),
+            registry=registry,
+        )
         self._replaced = Counter(
             "trapline_model_replacements", "Replaced model files.", ("model", "outcome"), registry=registry
         )
@@ -78,6 +85,11 @@ class Telemetry:
         """Count a model's answers."""
         for one in answers:
             self._photos.labels(model, one.status).inc()
+
+    def compared(self, model: str, document: Mapping[str, Any] | None) -> None:
+        """Count a request whose photos were compared with those of training; see `familiar_document`."""
+        if document is not None:
+            self._compared.labels(model, "yes" if document["far"] else "no").inc()
 
     def replaced(self, model: str, good: bool) -> None:
         """Count a model file that was replaced."""

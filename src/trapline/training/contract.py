@@ -13,7 +13,7 @@ import numpy.typing as npt
 from trapline.models import Calibration, ModelFile, scale_logits
 from trapline.prediction import PredictionFacts
 from trapline.recipes import Recipe
-from trapline.training.arrays import Floats, Rows
+from trapline.training.arrays import Floats, Rows, Singles
 from trapline.training.folds import Dealt
 from trapline.training.judging import Judged, judge
 from trapline.training.selection import Selected, base_calibration
@@ -108,11 +108,13 @@ class Learner(ABC, Generic[M]):
         report: told of what is being done.
         libraries: whose versions the card keeps.
         needs_every_label: whether each fold must train with every label; None for single-label tasks.
+        fits_embedding: whether the embedding is fitted to the media that train, and not a frozen network's.
         elsewhere: makes parts in other processes; None where all is made here.
     """
 
     libraries: ClassVar[tuple[str, ...]]
     needs_every_label: ClassVar[bool | None] = None
+    fits_embedding: ClassVar[bool] = False
     recipe: Recipe
     selected: Selected
     report: StepReport | None
@@ -136,6 +138,10 @@ class Learner(ABC, Generic[M]):
     @abstractmethod
     def logits(self, model: M, rows: Rows) -> Floats:
         """[rows, labels]: what the model file will say of the rows, before any calibration."""
+
+    @abstractmethod
+    def embeddings(self, model: M, rows: Rows) -> Singles:
+        """float32 [rows, D]: the embedding that the model file will give of the rows."""
 
     @abstractmethod
     def graph(self, model: M) -> onnx.ModelProto:

@@ -239,25 +239,36 @@ def network_logits(network: Network, store: Store, rows: Rows, flip_average: boo
 
     Where the network is; it is left judging, not learning.
     """
+    return _outputs(network, store, rows, flip_average, 0, network.labels)
+
+
+def network_embeddings(network: Network, store: Store, rows: Rows, flip_average: bool = False) -> Singles:
+    """float32 [rows, D], as `network_logits`."""
+    return _outputs(network, store, rows, flip_average, 1, network.embedding_size)
+
+
+def _outputs(
+    network: Network, store: Store, rows: Rows, flip_average: bool, output: int, width: int
+) -> Singles:
     network.eval()
-    logits = [np.empty((0, network.labels), np.float32)]  # one of several processes may have no rows
+    parts = [np.empty((0, width), np.float32)]  # one of several processes may have no rows
     with torch.inference_mode():
         for start in range(0, len(rows), BATCH):
             images = torch.from_numpy(store.pixels[rows[start : start + BATCH]]).to(network.mean.device)
-            logits.append(_answer(network, images, flip_average).float().cpu().numpy())
-    return np.concatenate(logits)
+            parts.append(_answer(network, images, flip_average, output).float().cpu().numpy())
+    return np.concatenate(parts)
 
 
-def _answer(network: Network, images: Tensor, flip_average: bool) -> Tensor:
-    """float [B, labels], as the model file will say them: in float32, averaged with the mirror images."""
+def _answer(network: Network, images: Tensor, flip_average: bool, output: int) -> Tensor:
+    """float [B, labels or D], as the model file gives it: in float32, averaged with the mirror images."""
     with (
         torch.autocast(images.device.type, enabled=False),
         torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
     ):
-        logits: Tensor = network(images)[0]
+        values: Tensor = network(images)[output]
         if flip_average:
-            logits = (logits + network(images.flip(2))[0]) / 2
-    return logits
+            values = (values + network(images.flip(2))[output]) / 2
+    return values
 
 
 class Fitting(nn.Module):

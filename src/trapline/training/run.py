@@ -27,6 +27,7 @@ from trapline.training.arrays import Rows, Singles
 from trapline.training.contract import Learner, LearntModel, OutOfFold, StepReport
 from trapline.training.devices import DevicesLike
 from trapline.training.elsewhere import Elsewhere, refuse_alone
+from trapline.training.familiarity import familiar_of
 from trapline.training.folds import Dealt, deal
 from trapline.training.frozen import need_weights
 from trapline.training.judging import Judged, predictions_of, with_note
@@ -111,7 +112,8 @@ def train(
         if leaks.leaking:
             judged = with_note(judged, "; LEAKING SPLIT: these figures flatter the model")
         described = learner.describe(model, judged)
-        card = Card(**(_card_fields(learner, model, judged, split_record(catalog, leaks)) | described))
+        fields = _card_fields(learner, model, judged, split_record(catalog, leaks))
+        card = Card(**(fields | {"familiar": familiar_of(learner, model)} | described))
         learner.tell("export")(0, 1)
         _write(learner, model, card, folder / MODEL)
         fingerprint = ModelFile(folder / MODEL, threads=1).fingerprint

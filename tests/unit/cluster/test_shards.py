@@ -53,9 +53,10 @@ def same_bytes(folder: Path, output: Path, single: Path) -> None:
 
 @pytest.mark.parametrize("level", ["media", "box", "event", "whole"])
 def test_the_whole_is_the_single_run(
-    level: Any, catalog: Catalog, write_tiny_model: Any, tmp_path: Path
+    level: Any, catalog: Catalog, write_tiny_model: Any, statistics: Any, tmp_path: Path
 ) -> None:
     card: dict[str, Any] = {"batch": "event"} if level == "whole" else {}
+    card["familiar"] = statistics(1e-3)
     if level == "box":
         card["preprocessing"] = Preprocessing(height=16, width=16, crop=CropPolicy(min_conf=0.5))
     model = ModelFile(write_tiny_model(tmp_path / "m.onnx", labels=("a", "b"), **card), threads=1)
@@ -67,6 +68,8 @@ def test_the_whole_is_the_single_run(
     done = work(tmp_path / "run", claim=True, **ONE)
     assert sorted(done.finished) == list(range(len(plan.shards)))
     assert done.inputs == sum(shard.asked for shard in plan.shards)
+    assert summary.familiar is not None
+    assert summary.familiar.far > 0
     assert merge_shards(tmp_path / "run", whole).counts == summary
     assert whole.read_bytes() == single.read_bytes()
     assert whole.with_suffix(".csv.json").read_bytes() == single.with_suffix(".csv.json").read_bytes()

@@ -225,7 +225,7 @@ def test_an_index_says_of_which_file_and_box_an_input_was_done(tmp_path: Path) -
 def test_a_batch_that_does_not_fit_is_never_written(tmp_path: Path) -> None:
     with Journal(tmp_path / "deep" / "er" / "j", HEADER) as journal:
         for shape in ((2, 3), (1, 2), (2,)):
-            with pytest.raises(ValueError, match="2 entries with probabilities"):
+            with pytest.raises(ValueError, match="2 entries with numbers"):
                 journal.append(batch(0)[0], np.zeros(shape, np.float32))
         many = [entry("m")] * 65_537
         with pytest.raises(ValueError, match="65537 entries"):

@@ -813,6 +813,34 @@ def test_until_a_stream_has_something_to_go_by_what_fits_is_asked(
         assert desk.next(NextForm(person="Ada", count=1, holding=[]))
 
 
+def test_beside_an_event_stand_the_labelled_ones_that_look_most_like_it(
+    photos: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = pl.Series("labels", [["fox"]] * 3 + [None, ["roe deer"], ["blank"], None], pl.List(pl.String))
+    labelled = photos.with_table(photos.table.with_columns(labels))
+    project = open_project(labelled, labels=LABELS)
+    points = np.full((len(project.events), 2), np.nan, np.float32)
+    index = dict(zip(photos.table["media_id"], project.events.of_row.tolist(), strict=True))
+    asked, fox, deer, unread, film = (index[media] for media in ("b1", "a1", "broken", "gone", "film"))
+    key, last = project.events.keys[asked], project.events.keys[film]
+    points[asked], points[fox], points[deer], points[film] = (1, 0), (0, 3), (2, 2), (1, 0)
+    monkeypatch.setattr(Teacher, "start", lambda self: None)
+    with open_review(project, tmp_path / "d.db", train=True) as desk:
+        assert desk.alike(key) == []  # nothing is read yet
+        monkeypatch.setattr(Teacher, "points", lambda self: points)
+        first, second = desk.alike(key)
+        assert (first["labels"], first["location"], first["cosine"]) == (["roe deer"], "b", 0.707)
+        assert (second["location"], second["labels"], second["cosine"]) == ("a", ["fox"], 0.0)
+        assert first["picture"] == f"/picture/{project.events.rows_of(deer)[0]}"
+        form = DecideForm(decision_id="decided1", event=last, person="Ada", verdict="blank", labels=[])
+        desk.decide([form])
+        alike = [project.events.index(one["event"]) for one in desk.alike(key)]
+        assert alike == [film, deer, fox]
+        assert unread not in alike
+    with open_review(project, tmp_path / "e.db") as desk:
+        assert desk.alike(key) == []
+
+
 def test_what_an_earlier_day_has_taught_is_filled_in_from_the_first_question_on(
     photos: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

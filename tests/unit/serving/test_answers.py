@@ -10,7 +10,15 @@ from trapline import ModelFile, predict
 from trapline.errors import DataError, UsageError
 from trapline.images import Limits
 from trapline.serving import answers
-from trapline.serving.answers import Answer, RequestPhoto, answer, answer_event, as_document, as_flat
+from trapline.serving.answers import (
+    Answer,
+    RequestPhoto,
+    answer,
+    answer_event,
+    as_document,
+    as_flat,
+    familiar_document,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +55,23 @@ def test_a_model_made_for_crops_looks_at_the_box(write_tiny_model: Any, tmp_path
     np.testing.assert_allclose(found, expected, atol=1e-6)
     bare = answer(model, [photo.content for photo in photos])
     assert not np.allclose(bare[1].probabilities, found[1])
+
+
+def test_a_request_says_how_far_its_photos_lie_together_from_those_of_training(
+    model: ModelFile, write_tiny_model: Any, statistics: Any, world: Any, tmp_path: Path
+) -> None:
+    contents = [world().path(f"{number}.png").read_bytes() for number in range(3)]
+    assert familiar_document(answer(model, contents), model.card) is None
+    near, far = (
+        ModelFile(write_tiny_model(tmp_path / f"{limit}.onnx", familiar=statistics(limit)))
+        for limit in (100.0, 1e-3)
+    )
+    told = familiar_document(answer(near, [*contents, b"no photo"]), near.card)
+    assert told is not None
+    assert (told["photos"], told["far"]) == (3, False)
+    beyond = familiar_document([answer_event(far, contents)], far.card)
+    assert beyond is not None
+    assert beyond == {"photos": 3, "distance": pytest.approx(told["distance"] * 1e5, rel=0.1), "far": True}
 
 
 def test_the_flat_form_is_label_to_probability_and_the_rich_one_has_the_rest(

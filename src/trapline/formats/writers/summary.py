@@ -114,6 +114,8 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
         job, threshold, unclassified, f"they are counted as {UNCLASSIFIED}"
     )
     notes += renamed
+    if job.predicted is not None and (compared := job.predicted.facts.familiar):
+        notes += compared.sentences()
     notes.append(f"independent events: at least {interval:g} minutes after the one before")
     untimed = sum(entry.media["camera_time"] is None for entry in entries)
     lost = [f"events of {untimed} media without a time"] if untimed else []

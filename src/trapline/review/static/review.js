@@ -68,7 +68,21 @@ function showAsk(ask, { answer = null, past = null } = {}) {
   document.body.dataset.event = ask.event;
   frames.show(ask);
   update();
+  showAlike(ask);
   focusAnswer();
+}
+
+/** The labelled events that look most like this one: an animal that the model does not know is like none of them. */
+async function showAlike(ask) {
+  const shelf = byId("alike");
+  shelf.hidden = true;
+  if (!state || state.teaching.state === "off") return;
+  const alike = (await get(`/api/alike?event=${encodeURIComponent(ask.event)}`).catch(() => ({ alike: [] }))).alike;
+  if (view?.ask !== ask || !alike.length) return;
+  shelf.replaceChildren(make("span", {}, "Of what is labelled, most like:"), ...alike.map(one => make("figure", {},
+    make("img", { src: `${one.picture}?size=thumb`, alt: one.labels.map(nameOf).join(", ") }),
+    make("figcaption", {}, [one.labels.map(nameOf).join(", "), one.location].filter(Boolean).join(" · ")))));
+  shelf.hidden = false;
 }
 
 /** What this person decided before, else the suggestion, for those frames that are not decided now. */

@@ -17,7 +17,7 @@ from trapline.errors import MissingExtraError, UsageError
 from trapline.models import ModelFile, put_off_collecting
 from trapline.recipes import NetworkRecipe
 from trapline.storage import replace_whole
-from trapline.training.arrays import Floats, Rows
+from trapline.training.arrays import Floats, Rows, Singles
 from trapline.training.contract import FitPart, Learner, LearntModel, Origin, OutOfFold, StepReport
 from trapline.training.devices import DevicesLike, find_devices
 from trapline.training.folds import Dealt
@@ -65,6 +65,7 @@ class NetworkLearner(Learner[NetworkModel]):
     libraries: ClassVar[tuple[str, ...]] = (
         *("trapline", "torch", "timm", "onnx", "onnxruntime", "numpy", "pillow"),
     )
+    fits_embedding: ClassVar[bool] = True
     recipe: NetworkRecipe
 
     def __init__(
@@ -199,6 +200,13 @@ class NetworkLearner(Learner[NetworkModel]):
         exact, flips = self.examples.exact, self.recipe.flip_average
         by_network = [network_logits(one.network, exact, rows, flips) for one in model.fitted]
         return np.asarray(np.mean(by_network, axis=0))
+
+    def embeddings(self, model: NetworkModel, rows: Rows) -> Singles:
+        """Those of the networks, side by side."""
+        from trapline.training.fitting import network_embeddings
+
+        exact, flips = self.examples.exact, self.recipe.flip_average
+        return np.hstack([network_embeddings(one.network, exact, rows, flips) for one in model.fitted])
 
     def file_logits(self, file: ModelFile, rows: Rows) -> Floats:
         """What the model file says of the photos themselves."""

@@ -145,6 +145,10 @@ class FrozenLearner(Learner[M]):
         self.share_out(parts, folder)
         return [load_folds_heads(folder / part.name) for part in parts]
 
+    def embeddings(self, model: M, rows: Rows) -> Singles:
+        """Of the views that the model file averages their mean."""
+        return np.asarray(self.features[rows][:, list(self.looks.predict)].mean(axis=1))
+
     def origin(self, model: M) -> Origin:
         """What the model started from."""
         card, size = self.backbone.card, self.network.card.embedding_size
