@@ -23,8 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
-from trapline.evaluation.levels import event_catalog
+from trapline.catalog import Catalog, event_catalog
 from trapline.formats import read
 from trapline.metrics import binary_losses, label_average_precision
 from trapline.models import EventPooling, PoolingMethod

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import ByLocation, Catalog, event_key
+from trapline.catalog import Catalog, event_key
+from trapline.ensemble.learnt import count_learnt, deal_folds, rows_predicted, truth_of
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
 from trapline.prediction import (
@@ -70,14 +71,14 @@ def learn_combination(
             media without a label, too few locations.
     """
     members = _align(members)
-    table = _rows_of_media(members[0], catalog)
-    truth = _truth(table, members[0])
+    table = rows_predicted(members[0], catalog)
+    truth = truth_of(table, members[0])
     groups, opinions = _groups(table, members), _opinions(members)
     good = np.isfinite(opinions).all(axis=(1, 2))
     labelled = table["labels"].is_not_null().to_numpy() & good
 
     probabilities = np.full(opinions.shape[:2], np.nan)
-    of_fold = _folds(catalog, table, labelled, folds, seed)
+    of_fold = deal_folds(catalog, table, labelled, "location", folds, seed)
     multi = members[0].task == "multi-label"
 
     def fit(rows: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -91,14 +92,13 @@ def learn_combination(
     answer(good & (of_fold < 0), weights, sureness)
     for fold in range(folds):
         answer(of_fold == fold, *fit(labelled & (of_fold != fold)))
-    location_count = table.filter(pl.Series(labelled))["location_id"].n_unique()
     combination = Combination(
         models=tuple(member.model for member in members),
         names=tuple(_name(member) for member in members),
         weights=tuple(weights.tolist()),
         sureness=dict(zip(GROUPS, sureness.tolist(), strict=True)),
         pooled=_common_pooling(members),
-        learnt_on=f"out of fold: {int(labelled.sum())} media at {location_count} locations",
+        learnt_on=count_learnt(table, labelled),
     )
     method = f"{folds} location folds, each combined by weights learnt on the others"
     return _as_table(members, probabilities, combination, measured_on=method)
@@ -129,7 +129,7 @@ def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination)
             f"The weights were learnt on predictions {_how(like.pooled)}, and these are "
             f"{_how(_common_pooling(members))}. Treat both alike (`trapline pool`)."
         )
-    groups, opinions = _groups(_rows_of_media(members[0], catalog), members), _opinions(members)
+    groups, opinions = _groups(rows_predicted(members[0], catalog), members), _opinions(members)
     sureness = np.array([like.sureness[name] for name in GROUPS])[groups]
     several = members[0].task == "multi-label"  # pooled, these are NaN where a model failed
     probabilities = pool_opinions(opinions, like.weights, sureness, multi_label=several)
@@ -238,42 +238,6 @@ def _align(members: Sequence[Predictions]) -> list[Predictions]:
     return aligned
 
 
-def _rows_of_media(first: Predictions, catalog: Catalog) -> pl.DataFrame:
-    """The catalog's rows of the predicted media, in their order."""
-    table = first.table.select("media_id").join(
-        catalog.table, on="media_id", how="left", maintain_order="left"
-    )
-    strangers = table.filter(pl.col("file_path").is_null())["media_id"].to_list()
-    if strangers:
-        raise DataError(
-            f"{len(strangers)} predicted media are not in the catalog: {', '.join(strangers[:5])}. "
-            "Give the catalog that was predicted."
-        )
-    return table
-
-
-def _truth(table: pl.DataFrame, first: Predictions) -> npt.NDArray[np.int64]:
-    """[N], or 0/1 [N, K] for several labels; 0 where there is no label."""
-    unknown = sorted(set(table["labels"].explode().drop_nulls()) - set(first.labels))
-    if unknown:
-        raise DataError(
-            f"The models do not know the label {', '.join(unknown)}; "
-            "leave its media out of what is learnt from."
-        )
-    if table["labels"].is_null().all():
-        raise DataError(
-            "The catalog has no labels, so what each model's word is worth cannot be learnt from it. "
-            "Learn it on labelled media, and give that table with --like."
-        )
-    if first.task == "multi-label":
-        columns = [table["labels"].list.contains(label).fill_null(False) for label in first.labels]
-        return np.stack([column.to_numpy() for column in columns], axis=1).astype(np.int64)
-    if (table["labels"].list.len() > 1).any():
-        raise DataError("Media with several labels cannot be learnt from by a model that says one.")
-    index_of = {label: number for number, label in enumerate(first.labels)}
-    return table["labels"].list.first().replace_strict(index_of, default=0, return_dtype=pl.Int64).to_numpy()
-
-
 def _groups(table: pl.DataFrame, members: Sequence[Predictions]) -> Ints:
     """[N], indices in `GROUPS`; media on which no detector was run count as seen."""
     sure = (
@@ -309,15 +273,3 @@ def _how(pooled: PoolingOptions | None) -> str:
 
 def _name(member: Predictions) -> str:
     return member.facts.recipe or member.facts.model_name or member.model[:12]
-
-
-def _folds(catalog: Catalog, table: pl.DataFrame, rows: npt.NDArray[np.bool_], folds: int, seed: int) -> Ints:
-    """[N], the fold that holds a media out; -1 for media that cannot be learnt from."""
-    learnt = catalog.with_table(
-        catalog.table.filter(pl.col("media_id").is_in(table.filter(pl.Series(rows))["media_id"].implode()))
-    )
-    fold_of = np.full(len(table), -1)
-    for index, fold in enumerate(ByLocation(folds=folds, seed=seed).folds(learnt)):
-        held_out = fold.table.filter(pl.col("split") == "validation")["media_id"]
-        fold_of[table["media_id"].is_in(held_out.implode()).to_numpy()] = index
-    return fold_of

@@ -26,9 +26,11 @@ from .explaining import Explained as Explained
 from .explaining import explain as explain
 from .facts import Combination as Combination
 from .facts import ModelTree as ModelTree
+from .facts import NearbyWeights as NearbyWeights
 from .facts import PoolingOptions as PoolingOptions
 from .facts import PredictionFacts as PredictionFacts
 from .facts import RegionWeights as RegionWeights
+from .facts import SharesShift as SharesShift
 from .facts import facts_of_card as facts_of_card
 from .frames import apply_pooling as apply_pooling
 from .frames import pool_column as pool_column
