@@ -20,7 +20,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, event_key
-from trapline.ensemble.learnt import count_learnt, deal_folds, rows_predicted, truth_of
+from trapline.ensemble.learnt import FoldBy, count_learnt, deal_folds, known_labels, rows_predicted, truth_of
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
 from trapline.prediction import (
@@ -52,15 +52,23 @@ Ints = npt.NDArray[np.int64]
 
 
 def learn_combination(
-    members: Sequence[Predictions], catalog: Catalog, *, folds: int = 5, seed: int = 42
+    members: Sequence[Predictions],
+    catalog: Catalog,
+    *,
+    fold_by: FoldBy = "location",
+    folds: int = 5,
+    seed: int = 42,
 ) -> Predictions:
     """Learn what each model's word is worth, and combine the same media honestly.
 
     Args:
-        members: a table a model, of the same media, none of which the model (or the fold of it that answered)
-            trained on; all pooled by event, or none.
+        members: a table a model, of the same media or events, none of which the model (or the fold of it that
+            answered) trained on; media all pooled by event, or none.
         catalog: with the labels of these media, their locations, boxes and events.
-        folds: of the locations: each fold's media are combined by weights learnt on the others.
+        fold_by: what the models' folds kept together. Of several labels those that no other fold shows teach
+            nothing: a model without them could not know them.
+        folds: of the locations: each fold's media are combined by weights learnt on the others; or each
+            season is one.
         seed: deals the folds.
 
     Returns:
@@ -78,11 +86,13 @@ def learn_combination(
     labelled = table["labels"].is_not_null().to_numpy() & good
 
     probabilities = np.full(opinions.shape[:2], np.nan)
-    of_fold = deal_folds(catalog, table, labelled, "location", folds, seed)
+    of_fold = deal_folds(catalog, table, labelled, fold_by, folds, seed)
     multi = members[0].task == "multi-label"
+    counted = known_labels(truth, of_fold) if multi else None
 
     def fit(rows: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        return fit_opinions(opinions[rows], truth[rows], groups[rows], len(GROUPS))
+        known = None if counted is None else counted[rows]
+        return fit_opinions(opinions[rows], truth[rows], groups[rows], len(GROUPS), counted=known)
 
     def answer(rows: npt.NDArray[np.bool_], weights: Floats, sureness: Floats) -> None:
         pooled = pool_opinions(opinions[rows], weights, sureness[groups[rows]], multi_label=multi)
@@ -90,7 +100,7 @@ def learn_combination(
 
     weights, sureness = fit(labelled)
     answer(good & (of_fold < 0), weights, sureness)
-    for fold in range(folds):
+    for fold in range(int(of_fold.max()) + 1):
         answer(of_fold == fold, *fit(labelled & (of_fold != fold)))
     combination = Combination(
         models=tuple(member.model for member in members),
@@ -100,7 +110,7 @@ def learn_combination(
         pooled=_common_pooling(members),
         learnt_on=count_learnt(table, labelled),
     )
-    method = f"{folds} location folds, each combined by weights learnt on the others"
+    method = f"folds by {fold_by}, each combined by weights learnt on the others"
     return _as_table(members, probabilities, combination, measured_on=method)
 
 
@@ -157,10 +167,12 @@ def combine_tables(
         DataError: as of `combine`, likewise `UsageError`.
     """
     check_output(Path(output), rows_per_file)
-    side = SideBySide.open(tables, media)
+    events = any(head.level == "event" for head, _ in tables)
+    side = None if events else SideBySide.open(tables, media)
     if side is None:
         members = [whole(table) for table in tables]
-        parts = iter([combine(members, whole_catalog(media, _ASKED), like)])
+        asked = (*_ASKED, "frame") if events else _ASKED
+        parts = iter([combine(members, whole_catalog(media, asked), like)])
     else:
         given = (part for part in side.parts(_ASKED) if any(map(len, part[0])))
         parts = (combine(members, catalog, like) for members, catalog in given)
@@ -211,28 +223,31 @@ def _as_table(
 def _align(members: Sequence[Predictions]) -> list[Predictions]:
     """The tables with the rows and labels of the first, in its order."""
     first, aligned = members[0], []
-    media = first.table["media_id"]
+    key = pl.coalesce("event_id", "media_id") if first.level == "event" else pl.col("media_id")
+    ids = first.table.select(key.alias("_key"))
     for member in members:
         if member.facts.kept is not None:
             raise DataError(
                 f"{_name(member)} tells of the surest labels only; what its word is worth is learnt from the "
                 "probability of every label. Leave it out, and judge it by itself with `trapline evaluate`."
             )
-        if member.level != "media":
-            raise DataError("Predictions of media are combined; these have a row a box or an event.")
+        if member.level != first.level or member.level == "box":
+            raise DataError(
+                "Predictions of media are combined, or such of events; not of boxes, nor of both."
+            )
         if set(member.labels) != set(first.labels) or member.task != first.task:
             raise DataError(
                 f"The models know different labels: {', '.join(first.labels)} and {', '.join(member.labels)}."
             )
-        lone = set(media) ^ set(member.table["media_id"])
+        keyed = member.table.with_columns(key.alias("_key"))
+        lone = set(ids["_key"]) ^ set(keyed["_key"])
         if lone or len(member) != len(first):
             few = ", ".join(sorted(lone)[:3])
             raise DataError(
                 f"The tables are not of the same media: {len(lone)} are in one and not the other ({few}). "
                 "Predict the same catalog with each model."
             )
-        ids = first.table.select("media_id")
-        table = ids.join(member.table, on="media_id", how="left", maintain_order="left")
+        table = ids.join(keyed, on="_key", how="left", maintain_order="left")
         columns = [*member.table.columns[: -len(member.labels)], *first.labels]
         aligned.append(replace(member, table=table[columns], labels=first.labels))
     return aligned

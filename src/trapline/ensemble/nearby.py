@@ -106,7 +106,7 @@ def lean_on_nearby(predictions: Predictions, catalog: Catalog, like: NearbyWeigh
             "How far answers lean was learnt from another model's, or from those of another version. Give "
             "the predictions of the same model."
         )
-    units = _Units.of(predictions, table)
+    units = _Units.of(predictions, table, like.days)
     if units.noun != like.of:
         raise UsageError(
             f"It was learnt on the answers of {like.of}, and these are of {units.noun}. Treat both alike "
@@ -136,7 +136,7 @@ class _Units:
     noun: str
 
     @classmethod
-    def of(cls, predictions: Predictions, table: pl.DataFrame) -> _Units:
+    def of(cls, predictions: Predictions, table: pl.DataFrame, spans: tuple[float, ...] = SPANS) -> _Units:
         answers = predictions.probabilities().astype(np.float64)
         good = np.isfinite(answers).all(axis=1)
         pooled = predictions.level == "media" and predictions.facts.pooled is not None
@@ -146,14 +146,12 @@ class _Units:
         first = np.zeros(len(codes), bool)
         first[order[np.diff(codes[order], prepend=-1) > 0]] = True
         rows = np.flatnonzero(first)
-        around = sum_neighbours(answers[rows], *(column[rows] for column in _where_and_when(table)))
+        locations, days = _where_and_when(table)
+        around = sum_neighbours(answers[rows], locations[rows], days[rows], spans)
         unit_of = np.zeros(len(codes), np.int64)
         unit_of[codes[rows]] = np.arange(len(rows))
-        several, noun = (
-            predictions.task == "multi-label",
-            "events" if predictions.level == "event" else "media",
-        )
-        noun = "pooled media" if pooled else noun
+        noun = "pooled media" if pooled else "events" if predictions.level == "event" else "media"
+        several = predictions.task == "multi-label"
         return cls(answers, around[unit_of[codes]], first & good, several, predictions.labels, noun)
 
     @property
@@ -165,7 +163,8 @@ class _Units:
         """[N, K]: the answers as they lean; NaN where there is none."""
         leaning = Leaning(how.amplitudes, how.reliance, how.sureness)
         shares = np.array([how.shares[label] for label in self.labels])
-        leant = lean(self.answers, self.around, shares, leaning, multi_label=self.several)
+        answers = np.where(self.good[:, None], self.answers, 0.5)
+        leant = lean(answers, self.around, shares, leaning, multi_label=self.several)
         return np.where(self.good[:, None], leant, np.nan)
 
 
@@ -184,8 +183,9 @@ def _rows(predictions: Predictions, catalog: Catalog) -> pl.DataFrame:
     if predictions.facts.nearby is not None:
         raise UsageError("These answers lean on their location's others already; give those before that.")
     table = rows_predicted(predictions, catalog)
-    if table["location_id"].is_null().all():
-        raise DataError("The catalog tells no location of these media, so that none has others beside it.")
+    for column, what in (("location_id", "location"), ("camera_time", "time")):
+        if table[column].is_null().all():
+            raise DataError(f"The catalog tells no {what} of these media, so that none has others beside it.")
     return table
 
 
@@ -195,7 +195,7 @@ def _weights(
     return NearbyWeights(
         model=predictions.model,
         of=noun,
-        days=tuple(span for span in SPANS if np.isfinite(span)),
+        days=SPANS,
         amplitudes=how.amplitudes,
         reliance=how.reliance,
         sureness=how.sureness,

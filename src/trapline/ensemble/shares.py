@@ -45,8 +45,8 @@ def shift_to_shares(
     Raises:
         UsageError: a negative `kept`, or predictions that were shifted before; predictions of the media that
             the model learnt from, without `fold_by`.
-        DataError: predictions that tell of the surest labels only, labels that the model does not know, nothing
-            labelled, or nothing with an answer.
+        DataError: predictions that tell of the surest labels only, labels that the model does not know,
+            nothing labelled, or nothing with an answer.
     """
     _check(predictions, kept)
     labels, several = predictions.labels, predictions.task == "multi-label"

@@ -159,8 +159,8 @@ def fit_leaning(
 ) -> Leaning:
     """The leaning that minimises the log loss, held by priors near none of surprise.
 
-    The maximum of the posterior: log amplitudes normal around that of 0.3 (standard deviation 2), the reliance
-    around 1 and the log sureness around 0 (0.5 each).
+    The maximum of the posterior: log amplitudes normal around that of 0.3 (standard deviation 2), the
+    reliance around 1 and the log sureness around 0 (0.5 each).
 
     Args:
         answers: [N, K], by models that did not learn from these media.

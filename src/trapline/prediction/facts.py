@@ -109,8 +109,8 @@ class NearbyWeights(Record):
     Attributes:
         model: fingerprint of the one whose answers were learnt from.
         of: what the answers are of: media, pooled media, or events.
-        days: spans in which what is near counts; beside them, last, as long as the location was watched.
-        amplitudes: what a neighbour counts, one a span and one for the whole time,
+        days: spans in which what is near counts.
+        amplitudes: what a neighbour counts, one a span,
         reliance: and how far the answers lean on that, and
         sureness: on themselves: see `trapline.metrics.nearby`.
         shares: label → its share among what was learnt from.
