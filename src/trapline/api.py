@@ -2455,7 +2455,7 @@ def shift_to_shares(
 
     Args:
         predictions: all of those whose shares are asked for: of a new season, say.
-        learnt: the labelled media that the model learnt from.
+        learnt: the labelled media that the model learnt from; those of its test part are left out.
         fold_by: of predictions of these very media by the models of folds: location or season.
         kept: so many media of the old shares count beside the new; the more, the less changes.
     """

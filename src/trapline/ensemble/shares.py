@@ -33,7 +33,7 @@ def shift_to_shares(
 
     Args:
         predictions: all of those whose shares are asked for: of a new season, say.
-        learnt: the labelled media that the model learnt from.
+        learnt: the labelled media that the model learnt from; those of its test part are left out.
         fold_by: of predictions of these very media by the models of folds: what the folds kept together.
             Each season (or location) is then shifted by itself, from the shares that the others have.
         kept: so many media of the old shares count beside the new; the more, the less changes.
@@ -53,6 +53,7 @@ def shift_to_shares(
     key = pl.coalesce("event_id", "media_id") if predictions.level == "event" else pl.col("media_id")
     ids = predictions.table.select(key.alias("media_id"))["media_id"]
     known = (event_catalog(learnt) if predictions.level == "event" else learnt).table
+    known = known.filter(pl.col("split").ne_missing("test"))
     group_of = _groups(ids, known, fold_by)
     marks, group_learnt = _marks(known.filter(pl.col("labels").is_not_null()), labels, fold_by)
     values = predictions.probabilities().astype(np.float64)

@@ -31,8 +31,8 @@ def seen(
 ) -> tuple[Catalog, Predictions]:
     """Bursts of one camera five minutes apart, forty a season, and what a model says of each, all frames alike."""
     random = np.random.default_rng(seed)
-    evidence = (3 * (np.eye(3)[truth] - 0.5) + random.normal(0, noise, (len(truth), 3))) * 3 / noise**2
-    odds = np.exp(evidence) / 2  # calibrated where each label has a third
+    evidence = 3 * (np.eye(3)[truth] - 0.5) + random.normal(0, noise, (len(truth), 3))
+    odds = np.exp(evidence * 3 / noise**2) / 2  # calibrated where each label has a third
     rows, answers = [], []
     for event, label in enumerate(truth):
         season = list(SHARES)[event * 3 // len(truth)]
