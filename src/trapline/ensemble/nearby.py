@@ -25,6 +25,7 @@ from trapline.ensemble.learnt import (
     rows_predicted,
     truth_of,
 )
+from trapline.ensemble.shares import shares_after
 from trapline.errors import DataError, UsageError
 from trapline.metrics import SPANS, Leaning, Neighbours, fit_leaning, lean, sum_neighbours
 from trapline.prediction import NearbyWeights, Predictions, probability_columns
@@ -70,11 +71,12 @@ def learn_nearby(
 
     def fit(rows: Bools) -> NearbyWeights:
         shares = label_shares(marks[rows])
+        base = shares if units.shares is None else units.shares[rows]
         how = fit_leaning(
             units.answers[rows],
             truth[rows],
             units.around[rows],
-            shares,
+            base,
             counted=None if counted is None else counted[rows],
         )
         return _weights(predictions, how, shares, learnt_on, units.noun)
@@ -126,6 +128,7 @@ class _Units:
         several: whether labels do not exclude each other.
         labels: K.
         noun: what the units are: media, pooled media, or events.
+        shares: [N, K], of the labels where the answers were shifted to such; else those are as learnt.
     """
 
     answers: Floats
@@ -134,6 +137,7 @@ class _Units:
     several: bool
     labels: tuple[str, ...]
     noun: str
+    shares: Floats | None
 
     @classmethod
     def of(cls, predictions: Predictions, table: pl.DataFrame, spans: tuple[float, ...] = SPANS) -> _Units:
@@ -152,7 +156,9 @@ class _Units:
         unit_of[codes[rows]] = np.arange(len(rows))
         noun = "pooled media" if pooled else "events" if predictions.level == "event" else "media"
         several = predictions.task == "multi-label"
-        return cls(answers, around[unit_of[codes]], first & good, several, predictions.labels, noun)
+        around = around[unit_of[codes]]
+        shares = shares_after(predictions, table)
+        return cls(answers, around, first & good, several, predictions.labels, noun, shares)
 
     @property
     def good(self) -> Bools:
@@ -162,7 +168,9 @@ class _Units:
     def lean(self, how: NearbyWeights) -> Floats:
         """[N, K]: the answers as they lean; NaN where there is none."""
         leaning = Leaning(how.amplitudes, how.reliance, how.sureness)
-        shares = np.array([how.shares[label] for label in self.labels])
+        shares = self.shares
+        if shares is None:
+            shares = np.array([how.shares[label] for label in self.labels])
         answers = np.where(self.good[:, None], self.answers, 0.5)
         leant = lean(answers, self.around, shares, leaning, multi_label=self.several)
         return np.where(self.good[:, None], leant, np.nan)

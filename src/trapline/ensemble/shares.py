@@ -20,6 +20,8 @@ from trapline.errors import DataError, UsageError
 from trapline.metrics import estimate_shares, shift_shares
 from trapline.prediction import Predictions, SharesShift, probability_columns
 
+ALL = "all"
+"""The name of the one group where nothing is told apart."""
 KEPT = 30.0
 """Media of the old shares that count beside the new: chosen on the seasons of one camera."""
 
@@ -67,7 +69,9 @@ def shift_to_shares(
         after = estimate_shares(values[inside], before, kept=kept, multi_label=several)
         values[inside] = shift_shares(values[inside], before, after, multi_label=several)
         both = (dict(zip(labels, shares.tolist(), strict=True)) for shares in (before, after))
-        shifts[group] = SharesShift(before=next(both), after=next(both), kept=kept, media=int(inside.sum()))
+        shifts[group] = SharesShift(
+            before=next(both), after=next(both), over=fold_by or ALL, kept=kept, media=int(inside.sum())
+        )
     if not shifts:
         raise DataError("None of these media has an answer, so that no shares can be estimated.")
     calibration = predictions.facts.calibration
@@ -76,6 +80,22 @@ def shift_to_shares(
     facts = replace(predictions.facts, shares=shifts, calibration=calibration)
     table = predictions.table.with_columns(probability_columns(labels, values))
     return replace(predictions, table=table, facts=facts)
+
+
+def shares_after(predictions: Predictions, table: pl.DataFrame) -> Floats | None:
+    """[N, K]: the shares to which each answer was shifted; None where none were.
+
+    Args:
+        predictions: of `shift_to_shares`, or not.
+        table: the catalog's rows of what was predicted, in their order.
+    """
+    shifts = predictions.facts.shares
+    if not shifts:
+        return None
+    over = next(iter(shifts.values())).over
+    groups = [ALL] * len(table) if over == ALL else table.select(_column(table, over)).to_series().to_list()
+    after = {name: [shift.after[label] for label in predictions.labels] for name, shift in shifts.items()}
+    return np.array([after[group] for group in groups])
 
 
 def _check(predictions: Predictions, kept: float) -> None:
@@ -102,7 +122,7 @@ def _groups(ids: pl.Series, known: pl.DataFrame, fold_by: FoldBy | None) -> npt.
                 f"{learnt_too.sum()} of these media are among those that the model learnt from. If folds of "
                 "it answered, say what they kept together: --fold-by season."
             )
-        return np.array(["all"] * len(ids))
+        return np.array([ALL] * len(ids))
     if not learnt_too.all():
         raise UsageError(
             f"{(~learnt_too).sum()} of these media are not among those that the model learnt from, so that "
@@ -112,7 +132,7 @@ def _groups(ids: pl.Series, known: pl.DataFrame, fold_by: FoldBy | None) -> npt.
     return ids.to_frame().join(named, on="media_id", how="left", maintain_order="left")["group"].to_numpy()
 
 
-def _column(known: pl.DataFrame, fold_by: FoldBy) -> pl.Expr:
+def _column(known: pl.DataFrame, fold_by: str) -> pl.Expr:
     name = "season" if fold_by == "season" else "location_id"
     if name not in known.columns or known[name].is_null().any():
         raise DataError(f"The catalog does not tell the {fold_by} of every media.")

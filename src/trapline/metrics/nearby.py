@@ -126,7 +126,7 @@ def lean(
     Args:
         answers: [N, K], p.
         neighbours: of `sum_neighbours`.
-        shares: [K], π.
+        shares: [K], or [N, K], π.
         how: see there.
         multi_label: whether labels do not exclude each other.
     """
@@ -166,7 +166,7 @@ def fit_leaning(
         answers: [N, K], by models that did not learn from these media.
         truth: int [N] (single-label) or 0/1 [N, K] (multi-label).
         neighbours: of these media, among all of their locations.
-        shares: [K].
+        shares: [K], or [N, K].
         counted: bool [N, K], of labels that do not exclude each other: which answers count; None for all.
 
     Raises:

@@ -148,12 +148,14 @@ class SharesShift(Record):
     Attributes:
         before: label → its share where the model learnt, and
         after: as estimated for what was predicted.
+        over: what was shifted together: a season, a location, or all.
         kept: media of the old shares that were counted beside the new.
         media: that the new shares were estimated of.
     """
 
     before: dict[str, float]
     after: dict[str, float]
+    over: str
     kept: float
     media: int
 
