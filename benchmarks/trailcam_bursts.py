@@ -24,6 +24,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, event_catalog
+from trapline.ensemble import learn_nearby, shift_to_shares
 from trapline.formats import read
 from trapline.metrics import binary_losses, label_average_precision
 from trapline.models import EventPooling, PoolingMethod
@@ -103,6 +104,9 @@ BLANKS = {
 }
 """The row that trains on all blanks -> those that it is compared with."""
 
+SUBMITTED = "sequences, balanced sampling, calibrated, prior not put back"
+KEPT = (3.0, 10.0, 30.0, 100.0, 300.0)
+"""Media of the old shares that count beside the new."""
 POOLED: tuple[PoolingMethod, ...] = get_args(PoolingMethod)
 SAMPLES, SEED = 1000, 42
 
@@ -288,6 +292,42 @@ def against(base: str, source: Path, folder: Path) -> None:
         print(f"| {row} | {interval(cost, judge.known)} | {interval(cost, np.ones_like(judge.known))} |")
 
 
+def of_itself(row: str, source: Path, folder: Path) -> None:
+    """Print what a row gains by what a season tells without labels: its shares, and what was near."""
+    if not path_of(row, folder).is_file():
+        return
+    catalog, before = catalog_of(source, row), Predictions.load(path_of(row, folder))
+    judge, start = losses_of(row, source, folder)
+    shifted = {kept: shift_to_shares(before, catalog, fold_by="season", kept=kept) for kept in KEPT}
+    answers = {f"shares, {kept:g} kept": judge.of(one) for kept, one in shifted.items()}
+    answers["shares, kept as other seasons say"] = kept_elsewhere(judge, [*answers.values()])
+    for name, one in (("near", before), ("shares, 30 kept, and near", shifted[30.0])):
+        answers[name] = judge.of(learn_nearby(one, catalog, fold_by="season"))
+    every = np.ones_like(judge.known)
+    print(
+        f"\n| {row} | known labels | over it | all labels | over it | S1 | S2 | S3 | S4 |\n"
+        + "| --- " * 9
+        + "|"
+    )
+    for name, values in answers.items():
+        cells, cost = judge.cells(values), binary_losses(judge.truth, values) - start
+        print(
+            f"| {name} | {cells[0]} | {interval(cost, judge.known)} | {cells[1]} | {interval(cost, every)} "
+            f"| {' | '.join(cells[2:-1])} |"
+        )
+
+
+def kept_elsewhere(judge: Judge, answers: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """Each season answered by the way that does best on the known labels of the others."""
+    chosen = np.empty(judge.truth.shape)
+    for season in np.unique(judge.season):
+        others = judge.season != season
+        known = judge.known[others]
+        costs = [binary_losses(judge.truth, one)[others][known].mean() for one in answers]
+        chosen[~others] = answers[int(np.argmin(costs))][~others]
+    return chosen
+
+
 def alone(predictions: Predictions) -> Predictions:
     """Each frame as its own event."""
     nothing = predictions.table.with_columns(event_id=pl.lit(None, pl.String))
@@ -313,6 +353,7 @@ def main() -> None:
     blanks(options.source, options.output)
     for base in ("one view", "sequences"):
         against(base, options.source, options.output)
+    of_itself(SUBMITTED, options.source, options.output)
 
 
 if __name__ == "__main__":
