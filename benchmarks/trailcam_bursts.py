@@ -45,6 +45,8 @@ SET_NETWORK = [
 """256 units on mean, spread and maximum of the frames, with the settings of the published head."""
 BY_SEASON = ["fit=all", "fold_by=season"]
 """The published benchmark deals no folds of its own."""
+HALVED = "halved seasons"
+"""The submission's row, S3 and S4 halved: who answers for a half has seen the other, its elk or its cattle."""
 ROWS: dict[str, tuple[str, list[str]]] = {
     "serengeti-benchmark": ("serengeti-benchmark", BY_SEASON),
     "serengeti-benchmark, blanks put back": ("serengeti-benchmark", [*BY_SEASON, "correct_prior=true"]),
@@ -85,6 +87,7 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     ),
     "sequences, class weights": ("sequences", [*MASK, "balance=class-weights"]),
     "sequences, set network": ("sequences", [*MASK, *SET_NETWORK]),
+    HALVED: ("sequences", [*MASK, "balance=sampling", "correct_prior=false"]),
     "frames alone, all blanks": ("sequences-frames", SINGLE),
     "frames alone, 10 % of blanks": (
         "sequences-frames",
@@ -114,10 +117,21 @@ SAMPLES, SEED = 1000, 42
 def catalog_of(source: Path, row: str) -> Catalog:
     """The labelled media; for the rows `frames alone` without events."""
     catalog = read(source, part="train")
+    if row == HALVED:
+        return halve(catalog, ("S3", "S4"))
     if not row.startswith("frames alone"):
         return catalog
     alone = catalog.table.with_columns(event_id=pl.lit(None, pl.String)).drop("event_labels", strict=False)
     return catalog.with_table(alone)
+
+
+def halve(catalog: Catalog, seasons: tuple[str, ...]) -> Catalog:
+    """The same media, some seasons as two: the first half of their events in time, and the second."""
+    begun = pl.col("camera_time").min().over("event_id").rank("dense").over("season")
+    second = begun > begun.max().over("season") / 2
+    half = pl.col("season") + pl.when(second).then(pl.lit("b")).otherwise(pl.lit("a"))
+    named = pl.when(pl.col("season").is_in(seasons)).then(half).otherwise("season")
+    return catalog.with_table(catalog.table.with_columns(named.alias("season")))
 
 
 def path_of(row: str, folder: Path) -> Path:
@@ -200,7 +214,7 @@ def table(source: Path, folder: Path) -> None:
     for name, values in (("zeros", np.zeros(judge.truth.shape)), ("priors", judge.priors())):
         print(f"| {name} | {' | '.join(judge.cells(values))} |")
     for row in ROWS:
-        if path_of(row, folder).is_file():
+        if path_of(row, folder).is_file() and row != HALVED:
             for name, cells in lines(row, source, Predictions.load(path_of(row, folder))):
                 print(f"| {name} | {' | '.join(cells)} |")
 
@@ -299,22 +313,19 @@ def of_itself(row: str, source: Path, folder: Path) -> None:
     catalog, before = catalog_of(source, row), Predictions.load(path_of(row, folder))
     judge, start = losses_of(row, source, folder)
     shifted = {kept: shift_to_shares(before, catalog, fold_by="season", kept=kept) for kept in KEPT}
-    answers = {f"shares, {kept:g} kept": judge.of(one) for kept, one in shifted.items()}
-    answers["shares, kept as other seasons say"] = kept_elsewhere(judge, [*answers.values()])
-    for name, one in (("near", before), ("shares, 30 kept, and near", shifted[30.0])):
-        answers[name] = judge.of(learn_nearby(one, catalog, fold_by="season"))
-    every = np.ones_like(judge.known)
-    print(
-        f"\n| {row} | known labels | over it | all labels | over it | S1 | S2 | S3 | S4 |\n"
-        + "| --- " * 9
-        + "|"
-    )
+    answers = {"": judge.of(before)} | {
+        f"shares, {kept:g} kept": judge.of(one) for kept, one in shifted.items()
+    }
+    answers["shares, kept as other seasons say"] = kept_elsewhere(judge, [*answers.values()][1:])
+    near = {"near": before} | {f"shares, {kept:g} kept, and near": one for kept, one in shifted.items()}
+    answers |= {name: judge.of(learn_nearby(one, catalog, fold_by="season")) for name, one in near.items()}
+    seasons = np.unique(judge.season)
+    print(f"\n| {row} | known | over it | all | over it | {' | '.join(seasons)} |")
+    print("| --- " * (5 + len(seasons)) + "|")
     for name, values in answers.items():
         cells, cost = judge.cells(values), binary_losses(judge.truth, values) - start
-        print(
-            f"| {name} | {cells[0]} | {interval(cost, judge.known)} | {cells[1]} | {interval(cost, every)} "
-            f"| {' | '.join(cells[2:-1])} |"
-        )
+        spans = [cells[0], interval(cost, judge.known), cells[1], interval(cost, np.ones_like(judge.known))]
+        print(f"| {' | '.join([name, *spans, *cells[2:-1]])} |")
 
 
 def kept_elsewhere(judge: Judge, answers: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
@@ -353,7 +364,8 @@ def main() -> None:
     blanks(options.source, options.output)
     for base in ("one view", "sequences"):
         against(base, options.source, options.output)
-    of_itself(SUBMITTED, options.source, options.output)
+    for row in (SUBMITTED, HALVED):
+        of_itself(row, options.source, options.output)
 
 
 if __name__ == "__main__":

@@ -2449,7 +2449,7 @@ def lean_on_nearby(
 
 @checked
 def shift_to_shares(
-    predictions: Answers, learnt: CatalogLike, *, fold_by: FoldBy | None = None, kept: float = 30.0
+    predictions: Answers, learnt: CatalogLike, *, fold_by: FoldBy | None = None, kept: float = 100.0
 ) -> Predictions:
     """Answers as they are where labels have the shares that these media seem to have.
 

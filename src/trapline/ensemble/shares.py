@@ -22,8 +22,8 @@ from trapline.prediction import Predictions, SharesShift, probability_columns
 
 ALL = "all"
 """The name of the one group where nothing is told apart."""
-KEPT = 30.0
-"""Media of the old shares that count beside the new: chosen on the seasons of one camera."""
+KEPT = 100.0
+"""Media of the old shares that count beside the new: chosen on the seasons of one camera and their halves."""
 
 Floats = npt.NDArray[np.float64]
 
