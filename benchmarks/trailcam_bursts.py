@@ -46,7 +46,7 @@ SET_NETWORK = [
 BY_SEASON = ["fit=all", "fold_by=season"]
 """The published benchmark deals no folds of its own."""
 HALVED = "halved seasons"
-"""The submission's row, S3 and S4 halved: who answers for a half has seen the other, its elk or its cattle."""
+"""The submission's row, S3 and S4 halved: who answers for a half has seen the other, its elk or cattle."""
 ROWS: dict[str, tuple[str, list[str]]] = {
     "serengeti-benchmark": ("serengeti-benchmark", BY_SEASON),
     "serengeti-benchmark, blanks put back": ("serengeti-benchmark", [*BY_SEASON, "correct_prior=true"]),
