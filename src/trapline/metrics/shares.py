@@ -66,4 +66,4 @@ def estimate_shares(
         after = np.clip(after, LEAST, 1 - LEAST)
         if np.abs(after - last).max() < _STILL:
             break
-    return after
+    return np.asarray(after, np.float64)

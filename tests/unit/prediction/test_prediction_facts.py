@@ -146,9 +146,10 @@ FACTS = st.builds(
     ),
     region=st.none()
     | st.builds(RegionWeights, weights=NUMBERS, unlisted=FLOATS, not_named=NAMES, unknown=NAMES),
-    nearby=st.none() | st.builds(NearbyWeights, days=ROWS, amplitudes=ROWS, shares=NUMBERS),
+    nearby=st.none()
+    | st.builds(NearbyWeights, days=ROWS, amplitudes=ROWS, reliance=FLOATS, sureness=FLOATS, shares=NUMBERS),
     shares=st.none()
-    | st.dictionaries(TEXTS, st.builds(SharesShift, before=NUMBERS, after=NUMBERS), max_size=2),
+    | st.dictionaries(TEXTS, st.builds(SharesShift, before=NUMBERS, after=NUMBERS, kept=FLOATS), max_size=2),
     others=st.dictionaries(TEXTS.map("my {}".format), TEXTS | st.none(), max_size=2),
 )
 
