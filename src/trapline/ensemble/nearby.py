@@ -163,7 +163,7 @@ class _Units:
     @property
     def good(self) -> Bools:
         """[N], which rows have an answer."""
-        return np.isfinite(self.answers).all(axis=1)
+        return np.asarray(np.isfinite(self.answers).all(axis=1))
 
     def lean(self, how: NearbyWeights) -> Floats:
         """[N, K]: the answers as they lean; NaN where there is none."""

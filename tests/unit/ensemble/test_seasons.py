@@ -1,5 +1,6 @@
 """A camera of several seasons: what leans, shifts and combines is learnt on other seasons than are judged."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -97,13 +98,14 @@ def test_what_a_season_is_said_to_show_is_not_learnt_from_its_own_labels() -> No
     mine = np.arange(EVENTS) < EVENTS // 3
     turned = np.where(mine, np.where(truth == 0, 2, 0), truth)
     other, _ = seen("a", turned, 2.0, 1)
-    for learn in (
+    ways: list[Callable[[Catalog], Predictions]] = [
         lambda media: learn_nearby(before, media, fold_by="season"),
         lambda media: learn_combination([before], media, fold_by="season"),
         lambda media: shift_to_shares(before, media, fold_by="season"),
-    ):
+    ]
+    for learn in ways:
         first, second = (learn(media).probabilities() for media in (catalog, other))
-        same = np.isclose(first, second, atol=1e-6).all(axis=1)
+        same = np.asarray(np.isclose(first, second, atol=1e-6).all(axis=1))
         assert same[mine].all()
         assert not same[~mine].all()
 
