@@ -30,7 +30,7 @@ SHARES = {"S1": (0.7, 0.2, 0.1), "S2": (0.1, 0.7, 0.2), "S3": (0.2, 0.1, 0.7)}
 def seen(
     name: str, truth: np.ndarray, noise: float, seed: int, labelled: bool = True
 ) -> tuple[Catalog, Predictions]:
-    """Bursts of one camera five minutes apart, forty a season, and what a model says of each, all frames alike."""
+    """Bursts of one camera five minutes apart, forty a season, and what a model says of each."""
     random = np.random.default_rng(seed)
     evidence = 3 * (np.eye(3)[truth] - 0.5) + random.normal(0, noise, (len(truth), 3))
     odds = np.exp(evidence * 3 / noise**2) / 2  # calibrated where each label has a third
