@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
-from trapline.evaluation.levels import event_catalog
+from trapline.catalog import Catalog, event_catalog
+from trapline.ensemble import learn_nearby, shift_to_shares
 from trapline.formats import read
 from trapline.metrics import binary_losses, label_average_precision
 from trapline.models import EventPooling, PoolingMethod
@@ -45,6 +45,8 @@ SET_NETWORK = [
 """256 units on mean, spread and maximum of the frames, with the settings of the published head."""
 BY_SEASON = ["fit=all", "fold_by=season"]
 """The published benchmark deals no folds of its own."""
+HALVED = "halved seasons"
+"""The submission's row, S3 and S4 halved: who answers for a half has seen the other, its elk or cattle."""
 ROWS: dict[str, tuple[str, list[str]]] = {
     "serengeti-benchmark": ("serengeti-benchmark", BY_SEASON),
     "serengeti-benchmark, blanks put back": ("serengeti-benchmark", [*BY_SEASON, "correct_prior=true"]),
@@ -83,6 +85,7 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     ),
     "sequences, class weights": ("sequences", [*MASK, "balance=class-weights"]),
     "sequences, set network": ("sequences", [*MASK, *SET_NETWORK]),
+    HALVED: ("sequences", [*MASK, "balance=sampling", "correct_prior=false"]),
     "frames alone, all blanks": ("sequences-frames", SINGLE),
     "frames alone, 10 % of blanks": (
         "sequences-frames",
@@ -102,6 +105,9 @@ BLANKS = {
 }
 """The row that trains on all blanks -> those that it is compared with."""
 
+SUBMITTED = "sequences, balanced sampling, calibrated, prior not put back"
+KEPT = (3.0, 10.0, 30.0, 100.0, 300.0)
+"""Media of the old shares that count beside the new."""
 POOLED: tuple[PoolingMethod, ...] = get_args(PoolingMethod)
 SAMPLES, SEED = 1000, 42
 
@@ -109,10 +115,21 @@ SAMPLES, SEED = 1000, 42
 def catalog_of(source: Path, row: str) -> Catalog:
     """The labelled media; for the rows `frames alone` without events."""
     catalog = read(source, part="train")
+    if row == HALVED:
+        return halve(catalog, ("S3", "S4"))
     if not row.startswith("frames alone"):
         return catalog
     alone = catalog.table.with_columns(event_id=pl.lit(None, pl.String)).drop("event_labels", strict=False)
     return catalog.with_table(alone)
+
+
+def halve(catalog: Catalog, seasons: tuple[str, ...]) -> Catalog:
+    """The same media, some seasons as two: the first half of their events in time, and the second."""
+    begun = pl.col("camera_time").min().over("event_id").rank("dense").over("season")
+    second = begun > begun.max().over("season") / 2
+    half = pl.col("season") + pl.when(second).then(pl.lit("b")).otherwise(pl.lit("a"))
+    named = pl.when(pl.col("season").is_in(seasons)).then(half).otherwise("season")
+    return catalog.with_table(catalog.table.with_columns(named.alias("season")))
 
 
 def path_of(row: str, folder: Path) -> Path:
@@ -195,7 +212,7 @@ def table(source: Path, folder: Path) -> None:
     for name, values in (("zeros", np.zeros(judge.truth.shape)), ("priors", judge.priors())):
         print(f"| {name} | {' | '.join(judge.cells(values))} |")
     for row in ROWS:
-        if path_of(row, folder).is_file():
+        if path_of(row, folder).is_file() and row != HALVED:
             for name, cells in lines(row, source, Predictions.load(path_of(row, folder))):
                 print(f"| {name} | {' | '.join(cells)} |")
 
@@ -287,6 +304,39 @@ def against(base: str, source: Path, folder: Path) -> None:
         print(f"| {row} | {interval(cost, judge.known)} | {interval(cost, np.ones_like(judge.known))} |")
 
 
+def of_itself(row: str, source: Path, folder: Path) -> None:
+    """Print what a row gains by what a season tells without labels: its shares, and what was near."""
+    if not path_of(row, folder).is_file():
+        return
+    catalog, before = catalog_of(source, row), Predictions.load(path_of(row, folder))
+    judge, start = losses_of(row, source, folder)
+    shifted = {kept: shift_to_shares(before, catalog, fold_by="season", kept=kept) for kept in KEPT}
+    answers = {"": judge.of(before)} | {
+        f"shares, {kept:g} kept": judge.of(one) for kept, one in shifted.items()
+    }
+    answers["shares, kept as other seasons say"] = kept_elsewhere(judge, [*answers.values()][1:])
+    near = {"near": before} | {f"shares, {kept:g} kept, and near": one for kept, one in shifted.items()}
+    answers |= {name: judge.of(learn_nearby(one, catalog, fold_by="season")) for name, one in near.items()}
+    seasons = np.unique(judge.season)
+    print(f"\n| {row} | known | over it | all | over it | {' | '.join(seasons)} |")
+    print("| --- " * (5 + len(seasons)) + "|")
+    for name, values in answers.items():
+        cells, cost = judge.cells(values), binary_losses(judge.truth, values) - start
+        spans = [cells[0], interval(cost, judge.known), cells[1], interval(cost, np.ones_like(judge.known))]
+        print(f"| {' | '.join([name, *spans, *cells[2:-1]])} |")
+
+
+def kept_elsewhere(judge: Judge, answers: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """Each season answered by the way that does best on the known labels of the others."""
+    chosen = np.empty(judge.truth.shape)
+    for season in np.unique(judge.season):
+        others = judge.season != season
+        known = judge.known[others]
+        costs = [binary_losses(judge.truth, one)[others][known].mean() for one in answers]
+        chosen[~others] = answers[int(np.argmin(costs))][~others]
+    return chosen
+
+
 def alone(predictions: Predictions) -> Predictions:
     """Each frame as its own event."""
     nothing = predictions.table.with_columns(event_id=pl.lit(None, pl.String))
@@ -312,6 +362,8 @@ def main() -> None:
     blanks(options.source, options.output)
     for base in ("one view", "sequences"):
         against(base, options.source, options.output)
+    for row in (SUBMITTED, HALVED):
+        of_itself(row, options.source, options.output)
 
 
 if __name__ == "__main__":

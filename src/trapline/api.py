@@ -67,6 +67,7 @@ __all__ = [
     "export_saved_model",
     "get_model",
     "import_model",
+    "lean_on_nearby",
     "list_models",
     "merge_shards",
     "observe",
@@ -83,6 +84,7 @@ __all__ = [
     "review",
     "run",
     "run_status",
+    "shift_to_shares",
     "show_decisions",
     "split",
     "submit",
@@ -109,6 +111,7 @@ if TYPE_CHECKING:
     from trapline.competitions import Submission as Submission
     from trapline.competitions.code_execution import Checked, CodePackage
     from trapline.ensemble import CombinedTable as CombinedTable
+    from trapline.ensemble import FoldBy
     from trapline.ensemble import Recalibrated as Recalibrated
     from trapline.evaluation import Comparison, Over, SeveralLabels, UnknownLabels, Way
     from trapline.evaluation import Evaluation as Evaluation
@@ -2401,14 +2404,16 @@ def combine(
     catalog: CatalogLike,
     *,
     like: Answers | None = None,
+    fold_by: FoldBy = "location",
     folds: Folds = 5,
 ) -> Predictions:
     """Several models as one, and each calibrated for what it can see.
 
     Args:
-        predictions: a table a model, of the same media.
+        predictions: a table a model, of the same media or events.
         catalog: that was predicted, with its boxes and events; with labels where weights are learnt.
         like: weigh the models as in this combined table; None learns it from the labels.
+        fold_by: what is kept together where it is learnt: location or season, as the models' folds did.
         folds: of the locations, where it is learnt.
     """
     from trapline.ensemble import combine as weigh
@@ -2419,7 +2424,7 @@ def combine(
         raise UsageError("There is nothing to combine: give at least one table of predictions.")
     media, members = as_catalog(catalog), [as_predictions(member) for member in predictions]
     if like is None:
-        combination = learn_combination(members, media, folds=folds)
+        combination = learn_combination(members, media, fold_by=fold_by, folds=folds)
     else:
         combination = weigh(members, media, Combination.of(as_predictions(like).facts))
     return replace(combination, catalog=media)
@@ -2432,6 +2437,7 @@ def combine_to_file(
     output: Output,
     *,
     like: Answers | None = None,
+    fold_by: FoldBy = "location",
     folds: Folds = 5,
     rows_per_file: Count | None = None,
 ) -> CombinedTable:
@@ -2442,6 +2448,7 @@ def combine_to_file(
         catalog: as of `combine`, likewise the next two.
         output: of the combined table.
         like: see there; without it all is in memory, as it is learnt from.
+        fold_by: see there.
         folds: see there.
         rows_per_file: write a folder of Parquet files of so many rows each, and not one file.
     """
@@ -2450,7 +2457,7 @@ def combine_to_file(
 
     refuse_own_input(output, catalog, list(predictions), like)
     if like is None:
-        combined = combine(predictions, catalog, folds=folds)
+        combined = combine(predictions, catalog, fold_by=fold_by, folds=folds)
         combined.save(output, rows_per_file=rows_per_file)
         return CombinedTable(Combination.of(combined.facts), len(combined))
     if not predictions:
@@ -2474,6 +2481,54 @@ def weigh_by_region(predictions: Answers, species: File, *, unlisted: float = 0.
 
     loaded = as_predictions(predictions)
     return replace(weigh(loaded, read_region(Path(species)), unlisted), catalog=loaded.catalog)
+
+
+@checked
+def lean_on_nearby(
+    predictions: Answers,
+    catalog: CatalogLike,
+    *,
+    like: Answers | None = None,
+    fold_by: FoldBy = "location",
+    folds: Folds = 5,
+) -> Predictions:
+    """Answers that lean on what their location shows around that time, as far as labels have taught.
+
+    Args:
+        predictions: of media or events that the model was not trained on.
+        catalog: that was predicted, with locations and times; with labels where it is learnt how far.
+        like: lean as far as in this table; None learns it from the labels.
+        fold_by: what is kept together where it is learnt: location or season, as the model's folds did.
+        folds: of the locations, where it is learnt.
+    """
+    from trapline.ensemble import lean_on_nearby as lean
+    from trapline.ensemble import learn_nearby
+    from trapline.prediction import NearbyWeights
+
+    media, loaded = as_catalog(catalog), as_predictions(predictions)
+    if like is None:
+        leant = learn_nearby(loaded, media, fold_by=fold_by, folds=folds)
+    else:
+        leant = lean(loaded, media, NearbyWeights.of_table(as_predictions(like).facts))
+    return replace(leant, catalog=media)
+
+
+@checked
+def shift_to_shares(
+    predictions: Answers, learnt: CatalogLike, *, fold_by: FoldBy | None = None, kept: float = 100.0
+) -> Predictions:
+    """Answers as they are where labels have the shares that these media seem to have.
+
+    Args:
+        predictions: all of those whose shares are asked for: of a new season, say.
+        learnt: the labelled media that the model learnt from; those of its test part are left out.
+        fold_by: of predictions of these very media by the models of folds: location or season.
+        kept: so many media of the old shares count beside the new; the more, the less changes.
+    """
+    from trapline.ensemble import shift_to_shares as shift
+
+    loaded = as_predictions(predictions)
+    return replace(shift(loaded, as_catalog(learnt), fold_by=fold_by, kept=kept), catalog=loaded.catalog)
 
 
 # ---- out of predictions

@@ -15,6 +15,7 @@ from .decided import has_decisions as has_decisions
 from .decided import is_held as is_held
 from .decided import without_decisions as without_decisions
 from .decided import without_held as without_held
+from .event_labels import event_catalog as event_catalog
 from .event_labels import label_events as label_events
 from .event_labels import union_labels as union_labels
 from .events import assign_events as assign_events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from trapline.catalog.events import frame_order
 from trapline.catalog.table import EVENT_LABELS, Catalog, event_key
 from trapline.taxonomy import BLANK
 
@@ -19,6 +20,14 @@ def label_events(catalog: Catalog) -> Catalog:
     shown = union_labels(rows)
     rows = rows.select("event").join(shown, on="event", how="left", maintain_order="left")
     return catalog.with_table(catalog.table.with_columns(rows["labels"]))
+
+
+def event_catalog(catalog: Catalog) -> Catalog:
+    """One row an event, that of its first frame, with the event's id and its labels (see `label_events`)."""
+    named = label_events(catalog).table.with_columns(pl.coalesce("event_id", "media_id").alias("media_id"))
+    in_order = named.with_row_index("_row")[frame_order(named)]
+    first = in_order.with_columns(pl.col("_row").min().over("media_id")).unique("media_id", keep="first")
+    return catalog.with_table(first.sort("_row").drop("_row"))
 
 
 def union_labels(rows: pl.DataFrame) -> pl.DataFrame:

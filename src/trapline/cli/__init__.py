@@ -98,6 +98,8 @@ _COMMANDS = {
     "predictions": "Other tools' answers, to be judged.",
     "pool": "One answer for the photos of a visit.",
     "combine": "Several models as one, each calibrated.",
+    "nearby": "Answers that lean on those around them.",
+    "shares": "Answers for another season's label shares.",
     "region": "Weigh predictions by what lives there.",
     "evaluate": "Say how good predictions are, and where.",
     "review": "A page on which people decide.",

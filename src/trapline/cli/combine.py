@@ -14,12 +14,17 @@ def run(
     catalog: Annotated[
         Path, typer.Argument(help="The catalog that was predicted, with its boxes and events.")
     ],
-    predictions: Annotated[list[Path], typer.Argument(help="Predictions of its media, a table a model.")],
+    predictions: Annotated[
+        list[Path], typer.Argument(help="Predictions of its media or events, a table a model.")
+    ],
     output: Table,
     like: Annotated[
         Path | None,
         typer.Option("--like", help="Weigh the models as in this combined table [learn it from the labels]."),
     ] = None,
+    fold_by: Annotated[
+        str, typer.Option(help="What is kept together where it is learnt: location or season.")
+    ] = "location",
     folds: Annotated[int, typer.Option(min=2, help="Folds of the locations, where it is learnt.")] = 5,
     rows_per_file: RowsPerFile = None,
     force: Force = False,
@@ -29,7 +34,13 @@ def run(
 
     refuse_as_predictions(output, force, catalog, predictions, rows_per_file=rows_per_file)
     done = api.combine_to_file(
-        predictions, catalog, output, like=like, folds=folds, rows_per_file=rows_per_file
+        predictions,
+        catalog,
+        output,
+        like=like,
+        fold_by=fold_by,  # type: ignore[arg-type]
+        folds=folds,
+        rows_per_file=rows_per_file,
     )
     typer.echo(f"Combined {', '.join(done.how.names)}: {done.rows} media in {output}")
     for name, weight in zip(done.how.names, done.how.weights, strict=True):

@@ -1,4 +1,4 @@
-"""From predictions to predictions: tables combined, probabilities weighed by what lives in a region."""
+"""From predictions to predictions: tables combined, probabilities weighed by what lives near."""
 
 import lazy_loader
 

@@ -2,9 +2,13 @@ from .combining import CombinedTable as CombinedTable
 from .combining import combine as combine
 from .combining import combine_tables as combine_tables
 from .combining import learn_combination as learn_combination
+from .learnt import FoldBy as FoldBy
+from .nearby import lean_on_nearby as lean_on_nearby
+from .nearby import learn_nearby as learn_nearby
 from .recalibrating import Recalibrated as Recalibrated
 from .recalibrating import recalibrate as recalibrate
 from .recalibrating import recalibrate_table as recalibrate_table
 from .region import RegionalList as RegionalList
 from .region import read_region as read_region
 from .region import weigh_by_region as weigh_by_region
+from .shares import shift_to_shares as shift_to_shares

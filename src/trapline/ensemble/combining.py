@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import ByLocation, Catalog, Groups, event_key
+from trapline.catalog import Catalog, Groups, event_key
+from trapline.ensemble.learnt import FoldBy, count_learnt, deal_folds, known_labels, rows_predicted, truth_of
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
 from trapline.models import Calibration, apply_calibration, choose_calibration
@@ -54,15 +55,23 @@ Ints = npt.NDArray[np.int64]
 
 
 def learn_combination(
-    members: Sequence[Predictions], catalog: Catalog, *, folds: int = 5, seed: int = 42
+    members: Sequence[Predictions],
+    catalog: Catalog,
+    *,
+    fold_by: FoldBy = "location",
+    folds: int = 5,
+    seed: int = 42,
 ) -> Predictions:
     """Learn what each model's word is worth, and combine the same media honestly.
 
     Args:
-        members: a table a model, of the same media, none of which the model (or the fold of it that answered)
-            trained on; all pooled by event, or none.
+        members: a table a model, of the same media or events, none of which the model (or the fold of it that
+            answered) trained on; media all pooled by event, or none.
         catalog: with the labels of these media, their locations, boxes and events.
-        folds: of the locations: each fold's media are combined by weights learnt on the others.
+        fold_by: what the models' folds kept together. Of several labels those that no other fold shows teach
+            nothing: a model without them could not know them.
+        folds: of the locations: each fold's media are combined by weights learnt on the others; or each
+            season is one.
         seed: deals the folds.
 
     Returns:
@@ -73,21 +82,27 @@ def learn_combination(
             media without a label, too few locations.
     """
     members = _align(members)
-    table = _rows_of_media(members[0], catalog)
-    truth = _truth(table, members[0])
+    table = rows_predicted(members[0], catalog)
+    truth = truth_of(table, members[0])
     groups, opinions = _groups(table, members), _opinions(members)
     good = np.isfinite(opinions).all(axis=(1, 2))
     labelled = table["labels"].is_not_null().to_numpy() & good
 
     probabilities = np.full(opinions.shape[:2], np.nan)
-    of_fold = _folds(catalog, table, labelled, folds, seed)
+    of_fold = deal_folds(catalog, table, labelled, fold_by, folds, seed)
     labels, task, together = members[0].labels, members[0].task, Groups.of(table).keys
+    counted = known_labels(truth, of_fold) if task == "multi-label" else None
 
     def fit(rows: npt.NDArray[np.bool_]) -> _Pool:
-        weights, sureness = fit_opinions(opinions[rows], truth[rows], groups[rows], len(GROUPS))
+        known = None if counted is None else counted[rows]
+        weights, sureness = fit_opinions(
+            opinions[rows], truth[rows], groups[rows], len(GROUPS), counted=known
+        )
         plain = _Pool(weights, sureness, Calibration(), labels, task)
         logits = pooled_logits(plain.answer(opinions[rows], groups[rows]), task)
-        chosen = choose_calibration("auto", logits, truth[rows], Calibration(), task, labels, together[rows])
+        chosen = choose_calibration(
+            "auto", logits, truth[rows], Calibration(), task, labels, together[rows], known
+        )
         if chosen.method != "labels":  # a temperature does no more than the sureness does
             return plain
         return replace(plain, calibration=chosen)
@@ -97,9 +112,8 @@ def learn_combination(
 
     pool = fit(labelled)
     answer(good & (of_fold < 0), pool)
-    for fold in range(folds):
+    for fold in range(int(of_fold.max()) + 1):
         answer(of_fold == fold, fit(labelled & (of_fold != fold)))
-    location_count = table.filter(pl.Series(labelled))["location_id"].n_unique()
     combination = Combination(
         models=tuple(member.model for member in members),
         names=tuple(_name(member) for member in members),
@@ -108,9 +122,9 @@ def learn_combination(
         slopes=dict(zip(labels, pool.calibration.slopes, strict=False)),  # empty where there are none
         offsets=dict(zip(labels, pool.calibration.offsets, strict=False)),
         pooled=_common_pooling(members),
-        learnt_on=f"out of fold: {int(labelled.sum())} media at {location_count} locations",
+        learnt_on=count_learnt(table, labelled),
     )
-    method = f"{folds} location folds, each combined by weights learnt on the others"
+    method = f"folds by {fold_by}, each combined by weights learnt on the others"
     return _as_table(members, probabilities, combination, measured_on=method)
 
 
@@ -139,7 +153,7 @@ def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination)
             f"The weights were learnt on predictions {_how(like.pooled)}, and these are "
             f"{_how(_common_pooling(members))}. Treat both alike (`trapline pool`)."
         )
-    groups, opinions = _groups(_rows_of_media(members[0], catalog), members), _opinions(members)
+    groups, opinions = _groups(rows_predicted(members[0], catalog), members), _opinions(members)
     probabilities = _Pool.of(like, members[0]).answer(opinions, groups)
     return _as_table(members, probabilities, like)
 
@@ -165,10 +179,12 @@ def combine_tables(
         DataError: as of `combine`, likewise `UsageError`.
     """
     check_output(Path(output), rows_per_file)
-    side = SideBySide.open(tables, media)
+    events = any(head.level == "event" for head, _ in tables)
+    side = None if events else SideBySide.open(tables, media)
     if side is None:
         members = [whole(table) for table in tables]
-        parts = iter([combine(members, whole_catalog(media, _ASKED), like)])
+        asked = (*_ASKED, "frame") if events else _ASKED
+        parts = iter([combine(members, whole_catalog(media, asked), like)])
     else:
         given = (part for part in side.parts(_ASKED) if any(map(len, part[0])))
         parts = (combine(members, catalog, like) for members, catalog in given)
@@ -257,67 +273,34 @@ def _farthest(members: Sequence[Predictions]) -> Compared | None:
 def _align(members: Sequence[Predictions]) -> list[Predictions]:
     """The tables with the rows and labels of the first, in its order."""
     first, aligned = members[0], []
-    media = first.table["media_id"]
+    key = pl.coalesce("event_id", "media_id") if first.level == "event" else pl.col("media_id")
+    ids = first.table.select(key.alias("_key"))
     for member in members:
         if member.facts.kept is not None:
             raise DataError(
                 f"{_name(member)} tells of the surest labels only; what its word is worth is learnt from the "
                 "probability of every label. Leave it out, and judge it by itself with `trapline evaluate`."
             )
-        if member.level != "media":
-            raise DataError("Predictions of media are combined; these have a row a box or an event.")
+        if member.level != first.level or member.level == "box":
+            raise DataError(
+                "Predictions of media are combined, or such of events; not of boxes, nor of both."
+            )
         if set(member.labels) != set(first.labels) or member.task != first.task:
             raise DataError(
                 f"The models know different labels: {', '.join(first.labels)} and {', '.join(member.labels)}."
             )
-        lone = set(media) ^ set(member.table["media_id"])
+        keyed = member.table.with_columns(key.alias("_key"))
+        lone = set(ids["_key"]) ^ set(keyed["_key"])
         if lone or len(member) != len(first):
             few = ", ".join(sorted(lone)[:3])
             raise DataError(
                 f"The tables are not of the same media: {len(lone)} are in one and not the other ({few}). "
                 "Predict the same catalog with each model."
             )
-        ids = first.table.select("media_id")
-        table = ids.join(member.table, on="media_id", how="left", maintain_order="left")
+        table = ids.join(keyed, on="_key", how="left", maintain_order="left")
         columns = [*member.table.columns[: -len(member.labels)], *first.labels]
         aligned.append(replace(member, table=table[columns], labels=first.labels))
     return aligned
-
-
-def _rows_of_media(first: Predictions, catalog: Catalog) -> pl.DataFrame:
-    """The catalog's rows of the predicted media, in their order."""
-    table = first.table.select("media_id").join(
-        catalog.table, on="media_id", how="left", maintain_order="left"
-    )
-    strangers = table.filter(pl.col("file_path").is_null())["media_id"].to_list()
-    if strangers:
-        raise DataError(
-            f"{len(strangers)} predicted media are not in the catalog: {', '.join(strangers[:5])}. "
-            "Give the catalog that was predicted."
-        )
-    return table
-
-
-def _truth(table: pl.DataFrame, first: Predictions) -> npt.NDArray[np.int64]:
-    """[N], or 0/1 [N, K] for several labels; 0 where there is no label."""
-    unknown = sorted(set(table["labels"].explode().drop_nulls()) - set(first.labels))
-    if unknown:
-        raise DataError(
-            f"The models do not know the label {', '.join(unknown)}; "
-            "leave its media out of what is learnt from."
-        )
-    if table["labels"].is_null().all():
-        raise DataError(
-            "The catalog has no labels, so what each model's word is worth cannot be learnt from it. "
-            "Learn it on labelled media, and give that table with --like."
-        )
-    if first.task == "multi-label":
-        columns = [table["labels"].list.contains(label).fill_null(False) for label in first.labels]
-        return np.stack([column.to_numpy() for column in columns], axis=1).astype(np.int64)
-    if (table["labels"].list.len() > 1).any():
-        raise DataError("Media with several labels cannot be learnt from by a model that says one.")
-    index_of = {label: number for number, label in enumerate(first.labels)}
-    return table["labels"].list.first().replace_strict(index_of, default=0, return_dtype=pl.Int64).to_numpy()
 
 
 def _groups(table: pl.DataFrame, members: Sequence[Predictions]) -> Ints:
@@ -355,15 +338,3 @@ def _how(pooled: PoolingOptions | None) -> str:
 
 def _name(member: Predictions) -> str:
     return member.facts.recipe or member.facts.model_name or member.model[:12]
-
-
-def _folds(catalog: Catalog, table: pl.DataFrame, rows: npt.NDArray[np.bool_], folds: int, seed: int) -> Ints:
-    """[N], the fold that holds a media out; -1 for media that cannot be learnt from."""
-    learnt = catalog.with_table(
-        catalog.table.filter(pl.col("media_id").is_in(table.filter(pl.Series(rows))["media_id"].implode()))
-    )
-    fold_of = np.full(len(table), -1)
-    for index, fold in enumerate(ByLocation(folds=folds, seed=seed).folds(learnt)):
-        held_out = fold.table.filter(pl.col("split") == "validation")["media_id"]
-        fold_of[table["media_id"].is_in(held_out.implode()).to_numpy()] = index
-    return fold_of

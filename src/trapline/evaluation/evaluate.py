@@ -13,7 +13,7 @@ import polars as pl
 import trapline
 from trapline import metrics
 from trapline.arguments import checked
-from trapline.catalog import Catalog, event_key
+from trapline.catalog import Catalog, event_catalog, event_key
 from trapline.errors import DataError, UsageError
 from trapline.evaluation.breakdown import (
     confusion,
@@ -26,7 +26,7 @@ from trapline.evaluation.breakdown import (
 from trapline.evaluation.coarser import beside_accuracy, list_coarser, tree_of
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.intervals import Resampling
-from trapline.evaluation.levels import NOUNS, align_levels, event_catalog, judged_media
+from trapline.evaluation.levels import NOUNS, align_levels, judged_media
 from trapline.evaluation.matching import Counts, Matched, SeveralLabels, UnknownLabels, match
 from trapline.evaluation.notes import notes
 from trapline.evaluation.rank_thresholds import choose_at_ranks

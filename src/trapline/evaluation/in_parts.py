@@ -16,12 +16,12 @@ import polars as pl
 
 import trapline
 from trapline import metrics
-from trapline.catalog import EVENT_LABELS, Catalog
+from trapline.catalog import EVENT_LABELS, Catalog, event_catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation.coarser import beside_accuracy, list_coarser, tree_of
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.evaluate import describe_calibrated_on, describe_measured_on, describe_only_location
-from trapline.evaluation.levels import NOUNS, align_levels, event_catalog
+from trapline.evaluation.levels import NOUNS, align_levels
 from trapline.evaluation.matching import (
     Counts,
     JudgedMedia,

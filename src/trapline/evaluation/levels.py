@@ -6,19 +6,11 @@ from dataclasses import replace
 
 import polars as pl
 
-from trapline.catalog import Catalog, frame_order, label_events, natural_order
+from trapline.catalog import Catalog, event_catalog, natural_order
 from trapline.prediction import Level, Predictions
 
 NOUNS = {"media": "media", "event": "events", "box": "boxes"}
 """What the rows of a level are called in the plural."""
-
-
-def event_catalog(catalog: Catalog) -> Catalog:
-    """One row an event, that of its first frame, with the event's id and its labels (see `label_events`)."""
-    named = label_events(catalog).table.with_columns(pl.coalesce("event_id", "media_id").alias("media_id"))
-    in_order = named.with_row_index("_row")[frame_order(named)]
-    first = in_order.with_columns(pl.col("_row").min().over("media_id")).unique("media_id", keep="first")
-    return catalog.with_table(first.sort("_row").drop("_row"))
 
 
 def split_seasons(media: pl.DataFrame) -> list[tuple[str | None, pl.Series]]:

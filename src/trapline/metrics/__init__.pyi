@@ -36,6 +36,12 @@ from .intervals import leave_out_weights as leave_out_weights
 from .label_errors import confident_joint as confident_joint
 from .label_errors import label_doubt as label_doubt
 from .label_errors import wrong_label_shares as wrong_label_shares
+from .nearby import SPANS as SPANS
+from .nearby import Leaning as Leaning
+from .nearby import Neighbours as Neighbours
+from .nearby import fit_leaning as fit_leaning
+from .nearby import lean as lean
+from .nearby import sum_neighbours as sum_neighbours
 from .nearest import nearest_by_cosine as nearest_by_cosine
 from .new_locations import FEW_LOCATIONS as FEW_LOCATIONS
 from .new_locations import NewLocations as NewLocations
@@ -70,6 +76,8 @@ from .several import labels_said as labels_said
 from .several import log_odds as log_odds
 from .several import restore_blanks as restore_blanks
 from .several import sigmoid as sigmoid
+from .shares import estimate_shares as estimate_shares
+from .shares import shift_shares as shift_shares
 from .sums import OF_CURVES as OF_CURVES
 from .sums import counts_of_sums as counts_of_sums
 from .sums import figures_of_sums as figures_of_sums

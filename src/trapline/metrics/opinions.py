@@ -33,7 +33,13 @@ def pool_opinions(
 
 
 def fit_opinions(
-    probabilities: ArrayLike, truth: ArrayLike, groups: ArrayLike, count: int, *, spread: float = SPREAD
+    probabilities: ArrayLike,
+    truth: ArrayLike,
+    groups: ArrayLike,
+    count: int,
+    *,
+    counted: ArrayLike | None = None,
+    spread: float = SPREAD,
 ) -> tuple[Floats, Floats]:
     """Weights [M], none below 0, and sureness [count] that minimise the log loss of the pool.
 
@@ -46,6 +52,7 @@ def fit_opinions(
         truth: int [N] (single-label) or 0/1 [N, K] (multi-label).
         groups: int [N], 0..count-1; a group without media has sureness 1.
         count: of groups.
+        counted: bool [N, K], of labels that do not exclude each other: which opinions count; None for all.
         spread: see above.
 
     Raises:
@@ -61,15 +68,18 @@ def fit_opinions(
     evidence = _evidence(values, several)
     hits = array if several else np.eye(values.shape[1])[array]  # [N, K]
 
+    weight = np.ones(values.shape[:2]) if counted is None else np.asarray(counted, np.float64)
+
     def posterior(parameters: Floats) -> tuple[float, Floats]:
         weights, logs = parameters[:models], parameters[models:]
         sureness = np.exp(logs)[member]
         logits = (evidence @ weights) * sureness[:, None]
         pooled = sigmoid(logits) if several else softmax(logits)
-        loss = -float((hits * np.log(np.maximum(pooled, 1e-300))).sum())
+        losses = hits * np.log(np.maximum(pooled, 1e-300))
         if several:
-            loss -= float(((1 - hits) * np.log(np.maximum(1 - pooled, 1e-300))).sum())
-        off, away = pooled - hits, weights - 1 / models
+            losses = losses + (1 - hits) * np.log(np.maximum(1 - pooled, 1e-300))
+        loss = -float((weight * losses).sum())
+        off, away = weight * (pooled - hits), weights - 1 / models
         by_weight = np.einsum("nk,nkm->m", off * sureness[:, None], evidence)
         by_group = np.bincount(member, (off * logits).sum(axis=1), count)
         loss += float((away**2).sum() + (logs**2).sum() / spread**2) / 2

@@ -29,9 +29,11 @@ from .facts import Combination as Combination
 from .facts import Compared as Compared
 from .facts import FarLocation as FarLocation
 from .facts import ModelTree as ModelTree
+from .facts import NearbyWeights as NearbyWeights
 from .facts import PoolingOptions as PoolingOptions
 from .facts import PredictionFacts as PredictionFacts
 from .facts import RegionWeights as RegionWeights
+from .facts import SharesShift as SharesShift
 from .facts import facts_of_card as facts_of_card
 from .familiarity import compare as compare
 from .frames import apply_pooling as apply_pooling

@@ -162,6 +162,64 @@ class Compared(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NearbyWeights(Record):
+    """How far answers lean on those for what the same location shows around that time.
+
+    Attributes:
+        model: fingerprint of the one whose answers were learnt from.
+        of: what the answers are of: media, pooled media, or events.
+        days: spans in which what is near counts.
+        amplitudes: what a neighbour counts, one a span,
+        reliance: and how far the answers lean on that, and
+        sureness: on themselves: see `trapline.metrics.nearby`.
+        shares: label → its share among what was learnt from.
+        learnt_on: for people.
+    """
+
+    model: str
+    of: str
+    days: tuple[float, ...]
+    amplitudes: tuple[float, ...]
+    reliance: float
+    sureness: float
+    shares: dict[str, float]
+    learnt_on: str
+
+    @classmethod
+    def of_table(cls, facts: PredictionFacts) -> NearbyWeights:
+        """What a table whose answers lean says of itself.
+
+        Raises:
+            DataError: its answers do not.
+        """
+        if facts.nearby is None:
+            raise DataError(
+                "These predictions do not say how far answers lean on others; give the table that "
+                "`trapline nearby` wrote when it learnt that."
+            )
+        return facts.nearby
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharesShift(Record):
+    """To which shares of the labels the probabilities were shifted.
+
+    Attributes:
+        before: label → its share where the model learnt, and
+        after: as estimated for what was predicted.
+        over: what was shifted together: a season, a location, or all.
+        kept: media of the old shares that were counted beside the new.
+        media: that the new shares were estimated of.
+    """
+
+    before: dict[str, float]
+    after: dict[str, float]
+    over: str
+    kept: float
+    media: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TreeHead(Record):
     """One decision of a model of taxa.
 
@@ -340,6 +398,8 @@ class PredictionFacts(Facts):
         pooled: how events were pooled.
         combined: how models were combined.
         region: by which list of species the probabilities were weighed.
+        nearby: how far they lean on what their location shows around that time.
+        shares: to which shares of the labels they were shifted: group (a season) → shares.
         kept: how many labels of each media another tool tells of, where it tells of the surest only; the
             others have the probability 0, which is not what it thinks of them.
         others: what only a newer Trapline knows.
@@ -364,6 +424,8 @@ class PredictionFacts(Facts):
     pooled: Pooled | None = None
     combined: Combination | None = None
     region: RegionWeights | None = None
+    nearby: NearbyWeights | None = None
+    shares: dict[str, SharesShift] | None = None
     kept: int | None = None
 
 

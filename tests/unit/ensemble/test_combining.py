@@ -172,8 +172,8 @@ def test_what_does_not_fit_is_refused(world) -> None:
     with pytest.raises(DataError, match="do not say how models were combined"):
         Combination.of(members[0].facts)
     events = pool_events(members[0], catalog, rows="event")
-    with pytest.raises(DataError, match="a row a box or an event"):
-        learn_combination([events], catalog)
+    with pytest.raises(DataError, match="not of boxes, nor of both"):
+        learn_combination([members[1], events], catalog)
 
 
 def test_the_command_learns_and_applies(world, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,11 +15,13 @@ from trapline.prediction import ModelTree, PredictionFacts, Predictions
 from trapline.prediction.facts import (
     Combination,
     LevelPromise,
+    NearbyWeights,
     Pooled,
     PooledBy,
     PoolingOptions,
     RegionWeights,
     RollUpPromise,
+    SharesShift,
     TreeHead,
 )
 from trapline.prediction.table import FIXED
@@ -89,6 +91,7 @@ TEXTS = st.text(max_size=8)
 COUNTS = st.integers(0, 10**6)
 FLOATS = st.floats(allow_nan=False)
 NAMES = st.lists(TEXTS, max_size=3).map(tuple)
+ROWS = st.lists(FLOATS, max_size=2).map(tuple)
 NUMBERS = st.dictionaries(TEXTS, FLOATS, max_size=3)
 OPTIONS = st.builds(PoolingOptions, without_box=FLOATS, place_days=st.none() | FLOATS)
 POOLED = st.builds(
@@ -137,12 +140,16 @@ FACTS = st.builds(
         Combination,
         models=NAMES,
         names=NAMES,
-        weights=st.lists(FLOATS, max_size=2).map(tuple),
+        weights=ROWS,
         sureness=NUMBERS,
         pooled=st.none() | OPTIONS,
     ),
     region=st.none()
     | st.builds(RegionWeights, weights=NUMBERS, unlisted=FLOATS, not_named=NAMES, unknown=NAMES),
+    nearby=st.none()
+    | st.builds(NearbyWeights, days=ROWS, amplitudes=ROWS, reliance=FLOATS, sureness=FLOATS, shares=NUMBERS),
+    shares=st.none()
+    | st.dictionaries(TEXTS, st.builds(SharesShift, before=NUMBERS, after=NUMBERS, kept=FLOATS), max_size=2),
     others=st.dictionaries(TEXTS.map("my {}".format), TEXTS | st.none(), max_size=2),
 )
 
