@@ -35,6 +35,10 @@ from .intervals import draw_weights as draw_weights
 from .label_errors import confident_joint as confident_joint
 from .label_errors import label_doubt as label_doubt
 from .label_errors import wrong_label_shares as wrong_label_shares
+from .new_locations import FEW_LOCATIONS as FEW_LOCATIONS
+from .new_locations import NewLocations as NewLocations
+from .new_locations import effective_locations as effective_locations
+from .new_locations import new_location_intervals as new_location_intervals
 from .opinions import fit_opinions as fit_opinions
 from .opinions import pool_opinions as pool_opinions
 from .probability import binary_losses as binary_losses

@@ -77,7 +77,7 @@ def bootstrap_ratio(
         w = check_weights(weights, len(wholes))
         return {"share": ratio(w @ parts, w @ wholes)[..., None]}
 
-    return _resample(shares, _codes(groups, len(wholes)), samples, seed)["share"][0]
+    return _resample(shares, codes_of(groups, len(wholes)), samples, seed)["share"][0]
 
 
 def bootstrap_all(
@@ -112,7 +112,7 @@ def bootstrap_vectors(
 ) -> dict[str, list[Estimate]]:
     """As `bootstrap_all`, for figures that are lists: `metrics_fn` answers [B, M], M estimates come back."""
     figures = partial(metrics_fn, *check(truth, probabilities))
-    return _resample(figures, _codes(groups, len(np.asarray(truth))), samples, seed)
+    return _resample(figures, codes_of(groups, len(np.asarray(truth))), samples, seed)
 
 
 def bootstrap_sums(
@@ -154,7 +154,8 @@ def _resample(
     return {name: _estimates(point, drawn[name]) for name, point in points.items()}
 
 
-def _codes(groups: ArrayLike, media: int) -> npt.NDArray[np.int64]:
+def codes_of(groups: ArrayLike, media: int) -> npt.NDArray[np.int64]:
+    """[N]: the group of each media as 0..groups-1."""
     array = np.asarray(groups)
     if array.shape != (media,):
         raise DataError(f"There must be one group for each of the {media} media; got {list(array.shape)}.")
