@@ -28,10 +28,12 @@ from .rolled_up import Way as Way
 from .survey import explore as explore
 from .survey import survey as survey
 from .words import UNITS as UNITS
+from .words import at_new as at_new
 from .words import columns as columns
 from .words import describe_left_out as describe_left_out
 from .words import describe_unknown as describe_unknown
 from .words import direction as direction
+from .words import ends as ends
 from .words import meaning as meaning
 from .words import number as number
 from .words import rounded as rounded

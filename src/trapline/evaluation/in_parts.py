@@ -19,7 +19,7 @@ from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation.constants import compare_with_constants
-from trapline.evaluation.evaluate import describe_calibrated_on, describe_measured_on, describe_only_location
+from trapline.evaluation.evaluate import describe_calibrated_on, describe_few, describe_measured_on
 from trapline.evaluation.levels import NOUNS, align_levels, event_catalog
 from trapline.evaluation.matching import (
     Counts,
@@ -50,6 +50,7 @@ from trapline.evaluation.training_media import (
     read_told,
     training_among,
 )
+from trapline.models import MeasuredAt
 from trapline.prediction import Predictions, SideBySide, shared_key
 
 MOST_WHOLE = 1_000_000
@@ -290,6 +291,9 @@ def _put_together(
     measured = with_curves(figures.measure(everything), curves)
     drawn_groups = int(figures.groups.max()) + 1
     bins = metrics.table_of_bins(total["bin_count"], total["bin_confidence"], total["bin_right"])
+    located = location_results(figures, tallies.names, seen)
+    at = MeasuredAt.of({one.location: one.media for one in located if one.location is not None})
+    few = describe_few(at, facts)
     told = (
         *notes(
             JudgedMedia(counts, labels, judge.unknown, present, facts.kept),
@@ -298,8 +302,8 @@ def _put_together(
             over,
             trained_on,
             describe_calibrated_on(head, judge.part),
-            shared=describe_only_location(head),
             model=head.model,
+            few=bool(few),
         ),
         *_about_parts(judge, over, drawn_groups, curves is not None),
     )
@@ -321,8 +325,9 @@ def _put_together(
         samples=samples,
         seed=seed,
         metrics=measured,
+        few_locations=few,
         per_label=label_results(figures, judge.unknown, curves),
-        per_location=location_results(figures, tallies.names, seen),
+        per_location=located,
         per_season=season_results(figures) if judge.has_seasons else (),
         confusion=None if tallies.confusion is None else tuple(map(tuple, tallies.confusion.tolist())),
         seen=location_group(figures, seen),
@@ -376,6 +381,7 @@ def _about_parts(judge: _Judge, over: Over, drawn: int, curves: bool) -> list[st
             "So many media are judged in parts: areas under curves (AUC, average precision) are of all of "
             "them, without intervals."
         )
+    sentences.append("What new locations may show is not computed of so many media.")
     if judge.head.facts.taxonomy is not None:
         sentences.append(
             "Figures by rank are not computed of so many media: judge one part, or some locations, for them."

@@ -24,6 +24,7 @@ def notes(
     by_name: int = 0,
     shared: str = "",
     model: str = "",
+    few: bool = False,
 ) -> tuple[str, ...]:
     """How far the figures carry, how far the intervals can be trusted, and which media are not in them.
 
@@ -37,10 +38,11 @@ def notes(
         by_name: media of which a copy that was trained on would not be known.
         shared: what training and evaluation have in common on purpose; it says how far the figures carry.
         model: the fingerprint of what is judged.
+        few: it is said above that the locations are too few to tell of others.
     """
     return (
         *([shared] if shared else ()),
-        *_about_intervals(drawn, over, bool(shared)),
+        *_about_intervals(drawn, over, bool(shared) or few),
         *_about_media(judged.counts, over),
         *_about_labels(judged),
         *about_decisions(media, judged.counts.unlabelled, model),

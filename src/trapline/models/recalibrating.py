@@ -17,6 +17,7 @@ from trapline.models.calibrated import apply_calibration, blank_column, fit_cali
 from trapline.models.card import Calibration, Card, Interval, as_intervals
 from trapline.models.file import ModelFile
 from trapline.models.labelled import batches, judgeable
+from trapline.models.new_locations import MeasuredAt, at_new_locations
 from trapline.models.onnx_graph import read_graph, write_model_file
 
 FOLDS = 5
@@ -97,7 +98,20 @@ def recalibrate(
         as_intervals(bootstrap_all(truth, values, groups.keys, metrics_fn=figures)) for values in (old, after)
     )
     measured_on = f"{where}, each calibrated by the other folds; {_seen(card)}"
-    changes = {"calibration": calibration, "metrics": figures_after, "metrics_on": measured_on}
+    where_taken = media.table["location_id"].to_list()
+    changes = {
+        "calibration": calibration,
+        "metrics": figures_after,
+        "metrics_on": measured_on,
+        "measured_at": MeasuredAt.at(where_taken),
+        "new_locations": at_new_locations(
+            truth,
+            after,
+            where_taken,
+            blank=blank_column(card.labels),
+            exclusive=card.calibration.exclusive,
+        ),
+    }
     write_model_file(read_graph(model), card.model_copy(update=changes), output)
     return Recalibrated(output, calibration, before, figures_after, measured_on, left_out)
 

@@ -15,6 +15,7 @@ from trapline.evaluation import (
     describe_left_out,
     describe_unknown,
     direction,
+    ends,
     meaning,
     number,
     rounded,
@@ -46,7 +47,18 @@ COLOURS = {
 """The theme's colours as matplotlib is given them; in the page each becomes a variable that follows the
 reader's light or dark setting. Blue and orange are told apart with every common colour blindness."""
 
-_FILTERS = (describe_left_out, describe_unknown, direction, meaning, number, rounded, span, title, with_span)
+_FILTERS = (
+    describe_left_out,
+    describe_unknown,
+    direction,
+    ends,
+    meaning,
+    number,
+    rounded,
+    span,
+    title,
+    with_span,
+)
 """The words that templates share with the terminal, under their own names."""
 
 

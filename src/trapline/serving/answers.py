@@ -18,7 +18,7 @@ import numpy.typing as npt
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, Limits, choose_box, prepare
 from trapline.metrics import labels_said
-from trapline.models import NO_PROBABILITY, Card, ModelFile, blank_column
+from trapline.models import NO_PROBABILITY, Card, ModelFile, blank_column, few_locations_doubt
 
 if TYPE_CHECKING:
     from trapline.prediction import Ranks
@@ -258,6 +258,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
         "calibration": card.calibration.fitted_on,
         "thresholds": dict(card.thresholds),
         "sees": sees(card),
+        "few_locations": few_locations_doubt(card) or None,
     }
 
 

@@ -197,7 +197,8 @@ def write(
         done = chosen.function(job, **options)
         if not isinstance(done, Written):
             raise TypeError(f"it gave a {type(done).__name__} and not what was Written")
-    notes = [*done.notes, *_notes_of_catalog(catalog)]
+    told = () if predictions is None or "model" not in sources.observers else predictions.facts.few_locations
+    notes = [*told, *done.notes, *_notes_of_catalog(catalog)]
     return WriteReport(
         chosen.name,
         output,
