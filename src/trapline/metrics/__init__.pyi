@@ -23,7 +23,7 @@ from .inputs import Weights as Weights
 from .inputs import encode_truth as encode_truth
 from .inputs import mark_labels as mark_labels
 from .inputs import task_of as task_of
-from .intervals import UNDEFINED_ALLOWED as UNDEFINED_ALLOWED
+from .intervals import WITHOUT_INTERVAL as WITHOUT_INTERVAL
 from .intervals import Estimate as Estimate
 from .intervals import MetricsFunction as MetricsFunction
 from .intervals import bootstrap as bootstrap
@@ -31,7 +31,7 @@ from .intervals import bootstrap_all as bootstrap_all
 from .intervals import bootstrap_ratio as bootstrap_ratio
 from .intervals import bootstrap_sums as bootstrap_sums
 from .intervals import bootstrap_vectors as bootstrap_vectors
-from .intervals import draw_weights as draw_weights
+from .intervals import leave_out_weights as leave_out_weights
 from .label_errors import confident_joint as confident_joint
 from .label_errors import label_doubt as label_doubt
 from .label_errors import wrong_label_shares as wrong_label_shares

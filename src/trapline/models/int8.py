@@ -228,7 +228,7 @@ def _change(
     groups: npt.NDArray[Any],
     figures: Callable[..., dict[str, Floats]],
 ) -> dict[str, Interval]:
-    """Each figure after less before, with the interval of the difference: both from the same draws."""
+    """Each figure after less before, with the interval of the difference."""
 
     def difference(
         truth: npt.ArrayLike, after: npt.ArrayLike, weights: npt.ArrayLike | None
@@ -236,7 +236,7 @@ def _change(
         old = figures(truth, before, weights)
         return {name: value - old[name] for name, value in figures(truth, after, weights).items()}
 
-    return as_intervals(bootstrap_all(truth, after, groups, metrics_fn=difference))
+    return as_intervals(bootstrap_all(truth, after, groups, metrics_fn=difference, differences=True))
 
 
 def _same_answer(before: Floats, after: Floats, task: str) -> float:

@@ -1,21 +1,22 @@
-"""Shares with intervals over locations: the middle 95 of 100 resamples, or none."""
+"""Shares with intervals over locations, or none."""
 
 import numpy as np
 import pytest
 
 from trapline.evaluation.intervals import Resampling
-from trapline.metrics.intervals import draw_weights
+from trapline.metrics import accuracy, bootstrap
 
 
-def test_a_share_is_resampled_by_whole_groups() -> None:
+def test_a_share_has_the_interval_of_whole_groups() -> None:
     random = np.random.default_rng(1)
     codes, whole = random.integers(0, 8, 200), random.random(200) < 0.7
     part = whole & (random.random(200) < 0.6)
-    drawn = [(w @ part) / (w @ whole) for weights in draw_weights(codes, 200, 3) for w in weights]
-    found = Resampling(codes, 200, 3).share(part, whole)
-    assert found is not None
-    assert found.value == part.sum() / whole.sum()
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    among = Resampling(codes, 200, 3).share(part, whole)
+    assert among is not None
+    assert among.value == part.sum() / whole.sum()
+    truth, values = np.where(part[whole], 0, 1), np.tile([0.9, 0.1], (whole.sum(), 1))
+    alone = bootstrap(accuracy, truth, values, codes[whole], 200, 3)
+    assert (among.low, among.high) == pytest.approx((alone.low, alone.high))
 
 
 def test_a_share_without_an_honest_interval_has_none() -> None:
@@ -24,9 +25,7 @@ def test_a_share_without_an_honest_interval_has_none() -> None:
     for found in (
         Resampling(np.zeros(3, int), 50, 1).share(part, whole),  # one group
         Resampling(codes, 50, 1).share(whole, whole),  # nothing varies
-        Resampling(codes, 50, 1).share(
-            part, np.array([1, 0, 0])
-        ),  # a third of the resamples has nothing to share
+        Resampling(codes, 50, 1).share(part, np.array([1, 0, 0])),  # of one group alone
     ):
         assert found is not None
         assert (found.low, found.high) == (None, None)

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
+from scipy.special import expit, logit
+from scipy.stats import t
 
 from trapline import metrics
 from trapline.errors import DataError
 from trapline.metrics import Estimate
 from trapline.metrics.inputs import Floats, Weights
-from trapline.metrics.intervals import _estimates, draw_weights
+from trapline.metrics.intervals import leave_out_weights
+from trapline.metrics.sums import figures_of_sums, sum_media
 
 
 def as_predictions(hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -57,47 +60,38 @@ def test_photos_of_one_camera_are_not_counted_as_independent() -> None:
 def test_the_interval_covers_the_true_accuracy_in_about_95_of_100_studies() -> None:
     random = np.random.default_rng(7)
     studies, covered = 400, 0
-    for study in range(studies):
+    for _ in range(studies):
         chance = random.beta(6, 2, 40)  # each location has its own accuracy; their mean is 0.75
         hits = (random.random((40, 10)) < chance[:, None]).astype(int).ravel()
         truth, values = as_predictions(hits)
-        found = metrics.bootstrap(
-            metrics.accuracy, truth, values, np.repeat(np.arange(40), 10), samples=400, seed=study
-        )
+        found = metrics.bootstrap(metrics.accuracy, truth, values, np.repeat(np.arange(40), 10))
         covered += found.low <= 0.75 <= found.high
-    assert 0.91 <= covered / studies <= 0.985
+    assert 0.925 <= covered / studies <= 0.975
 
 
-def test_the_draws_depend_on_the_seed_alone() -> None:
-    codes = np.repeat(np.arange(5), 3)
-    first, again, other = (np.concatenate(list(draw_weights(codes, 50, seed))) for seed in (1, 1, 2))
+def test_each_location_is_left_out_whole_and_once() -> None:
+    codes = np.array([0, 1, 1, 2, 2, 2])
+    whole = np.concatenate(list(leave_out_weights(codes, 1000, 1)))
+    assert whole.tolist() == [[0, 1, 1, 1, 1, 1], [1, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0]]
+
+
+def test_more_locations_than_samples_are_left_out_in_sets_that_the_seed_alone_decides() -> None:
+    codes = np.repeat(np.arange(50), 3)
+    first, again, other = (np.concatenate(list(leave_out_weights(codes, 20, seed))) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
-    assert (first[:, ::3].sum(axis=1) == 5).all()  # as many locations are drawn as there are
-    assert (first.reshape(50, 5, 3) == first[:, ::3, None]).all()  # a location comes whole
-
-
-def test_a_weighted_resample_is_the_metric_of_the_resampled_media() -> None:
-    random = np.random.default_rng(3)
-    codes = random.integers(0, 6, 80)
-    truth, values = random.integers(0, 4, 80), random.dirichlet(np.ones(4), 80)
-    weights = next(draw_weights(codes, 5, 0))
-    batch = metrics.measure(truth, values, weights)
-    for row, counts in enumerate(weights.astype(int)):
-        single = metrics.measure(np.repeat(truth, counts), np.repeat(values, counts, axis=0))
-        for name, value in single.items():
-            assert batch[name][row] == pytest.approx(float(value), nan_ok=True)
+    assert first.shape == (20, 150)
+    assert (first == 0).sum(axis=0).tolist() == [1] * 150, "each media once"
+    assert (first.reshape(20, 50, 3) == first[:, ::3, None]).all(), "a location whole"
+    assert set((first == 0).sum(axis=1)) == {6, 9}, "sets of nearly one size"
 
 
 def test_a_figure_of_twenty_thousand_photos_lies_in_its_interval() -> None:
     random = np.random.default_rng(1)
     truth, values = random.integers(0, 8, 20_000), random.dirichlet(np.ones(8), 20_000)
     found = metrics.bootstrap_all(truth, values, random.integers(0, 100, 20_000), samples=200)
-    assert all(
-        one.low <= one.value <= one.high
-        for name, one in found.items()
-        if name != "expected_calibration_error"
-    )
+    assert found.pop("expected_calibration_error").low is None, "a bias and no spread: no interval"
+    assert all(one.low < one.value < one.high for one in found.values())
 
 
 def test_groups_must_be_one_for_each_media() -> None:
@@ -105,44 +99,78 @@ def test_groups_must_be_one_for_each_media() -> None:
         metrics.bootstrap(metrics.accuracy, [0, 1], [[1, 0], [0, 1]], ["a"])
 
 
-def test_the_interval_holds_the_middle_95_of_100_resamples_of_locations() -> None:
+def shares_and_outcomes() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(5)
-    codes, hits = random.integers(0, 9, 90), random.integers(0, 2, 90)
+    return random.integers(0, 9, 90), random.integers(0, 3, 90) > 0
+
+
+def test_the_interval_is_students_on_the_logit_of_the_jackknifes_variance() -> None:
+    codes, hits = shares_and_outcomes()
     truth, values = as_predictions(hits)
-    drawn = [(w @ hits) / w.sum() for weights in draw_weights(codes, 300, 8) for w in weights]
-    found = metrics.bootstrap(metrics.accuracy, truth, values, codes, samples=300, seed=8)
-    assert found.value == pytest.approx(hits.mean())
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
-    usual = metrics.bootstrap(metrics.accuracy, truth, values, codes)
-    assert usual == metrics.bootstrap(metrics.accuracy, truth, values, codes, samples=1000, seed=42)
-    assert usual == metrics.bootstrap_all(truth, values, codes)["accuracy"]
+    share = hits.mean()
+    moved = np.array([hits[codes != code].mean() for code in range(9)]) - share
+    freedom = min(8, 2 * (moved**2).sum() ** 2 / (moved**4).sum())
+    reach = t.ppf(0.975, freedom) * np.sqrt((moved**2).sum()) / (share * (1 - share))
+    found = metrics.bootstrap(metrics.accuracy, truth, values, codes)
+    assert found.value == pytest.approx(share)
+    assert (found.low, found.high) == pytest.approx(
+        (expit(logit(share) - reach), expit(logit(share) + reach))
+    )
+    assert found == metrics.bootstrap_all(truth, values, codes)["accuracy"]
     listed = metrics.bootstrap_vectors(
         truth, values, codes, metrics_fn=lambda t, p, w: {"one": metrics.accuracy(t, p, w)[..., None]}
     )
-    assert listed == {"one": [usual]}
+    assert listed == {"one": [found]}
+    ratio = metrics.bootstrap_ratio(hits, np.ones(90), codes)
+    assert (ratio.low, ratio.high) == pytest.approx((found.low, found.high))
 
 
-@pytest.mark.parametrize(("undefined", "given"), [(20, True), (21, False)])
-def test_an_interval_is_given_if_at_most_a_fifth_of_the_resamples_says_nothing(
-    undefined: int, given: bool
-) -> None:
-    drawn = np.r_[np.full(undefined, np.nan), np.linspace(0, 1, 100 - undefined)][:, None]
-    found = _estimates(np.array([0.5]), [drawn[:50], drawn[50:]])[0]
-    assert (found.low is not None) is given
-    if given:
-        assert (found.low, found.high) == pytest.approx((0.025, 0.975), abs=1e-9)
+def test_a_loss_has_its_interval_on_the_logarithm_and_a_difference_on_its_own_scale() -> None:
+    random = np.random.default_rng(2)
+    truth, values, codes = random.integers(0, 3, 90), random.dirichlet(np.ones(3), 90), np.arange(90) % 8
+    loss = metrics.bootstrap_all(truth, values, codes)["log_loss"]
+    assert loss.high / loss.value == pytest.approx(loss.value / loss.low)
+    change = metrics.bootstrap_all(
+        truth,
+        values,
+        codes,
+        metrics_fn=lambda t, p, w: {"accuracy": metrics.accuracy(t, p, w) * 0.1},
+        differences=True,
+    )["accuracy"]
+    assert change.high - change.value == pytest.approx(change.value - change.low)
 
 
-def test_the_same_draws_come_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    codes = np.array([0, 1, 1, 2, 2, 2])
-    whole = np.concatenate(list(draw_weights(codes, 7, 3)))
-    assert whole.shape == (7, 6)
-    for chunk, sizes in ((12, [2, 2, 2, 1]), (1, [1] * 7)):
-        monkeypatch.setattr("trapline.metrics.intervals.CHUNK", chunk)
-        parts = list(draw_weights(codes, 7, 3))
-        assert [len(part) for part in parts] == sizes
-        assert np.array_equal(np.concatenate(parts), whole)
-    assert draw_weights(np.zeros(4, np.int64), 2, 0).__next__().tolist() == [[1] * 4]
+def test_sums_give_the_intervals_of_the_media() -> None:
+    random = np.random.default_rng(4)
+    truth, values, codes = random.integers(0, 4, 300), random.dirichlet(np.ones(4), 300), np.arange(300) % 11
+    of_media = metrics.bootstrap_all(truth, values, codes, 7, 3)
+    of_sums = metrics.bootstrap_sums(
+        sum_media(truth, values, codes, 11),
+        7,
+        3,
+        figures=lambda sums: {name: figure[..., None] for name, figure in figures_of_sums(sums).items()},
+    )
+    for name, (one,) in of_sums.items():
+        assert (one.value, one.low, one.high) == pytest.approx(
+            (of_media[name].value, of_media[name].low, of_media[name].high)
+        ), name
+
+
+def test_one_location_that_has_all_mistakes_makes_the_interval_wide_and_not_endless() -> None:
+    hits = np.ones(600)
+    hits[:10] = 0  # half of the photos of the first of thirty
+    found = metrics.bootstrap(metrics.accuracy, *as_predictions(hits), np.repeat(np.arange(30), 20))
+    assert found.low < 0.92
+    assert 0.99 < found.high < 1
+
+
+def test_a_location_that_is_larger_than_all_others_is_not_believed_to_be_all_locations() -> None:
+    hits = (
+        np.random.default_rng(0).random(1100) < np.r_[np.full(1000, 0.9), np.repeat(np.arange(10) / 10, 10)]
+    )
+    codes = np.r_[np.zeros(1000, int), 1 + np.repeat(np.arange(10), 10)]
+    found = metrics.bootstrap(metrics.accuracy, *as_predictions(hits), codes)
+    assert found.low < 0.3
 
 
 def test_each_figure_has_the_interval_of_its_own_resamples() -> None:
@@ -152,7 +180,7 @@ def test_each_figure_has_the_interval_of_its_own_resamples() -> None:
     def two(truth: ArrayLike, values: ArrayLike, weights: Weights) -> dict[str, Floats]:
         w = np.ones(60) if weights is None else np.asarray(weights)
         mean = (w @ figure) / w.sum(axis=-1)
-        rare = np.where(w[..., 0] > 0, mean, np.nan)  # the first group is not in 35 of 100 resamples
+        rare = np.where(w[..., 0] > 0, mean, np.nan)  # of the first group alone
         return {"figures": np.stack([mean, 1000 * mean, rare], axis=-1)}
 
     truth, values = as_predictions(np.ones(60))
@@ -167,4 +195,6 @@ def test_each_figure_has_the_interval_of_its_own_resamples() -> None:
 def test_two_locations_are_enough_for_an_interval() -> None:
     truth, values = as_predictions(np.array([1, 1, 1, 0]))
     estimate = metrics.bootstrap(metrics.accuracy, truth, values, ["a", "a", "b", "b"])
-    assert (estimate.low, estimate.value, estimate.high) == (0.5, 0.75, 1.0)
+    assert estimate.value == 0.75
+    assert 0 < estimate.low < 0.1, "and say next to nothing"
+    assert 0.9 < estimate.high < 1
