@@ -234,7 +234,7 @@ def drawings(data: Path, folder: Path) -> Iterator[list[str]]:
 
 
 def held_by(truth: Codes, probabilities: Floats, codes: Codes, number: int) -> Held:
-    """Whether what came, over the drawings, lies in the interval of the mean and in those of new locations."""
+    """Whether what came in the drawings lies in the interval of the mean and in those of new locations."""
     held: Held = defaultdict(list)
     random = np.random.default_rng(SEED)
     for _ in range(DRAWINGS):

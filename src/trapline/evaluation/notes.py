@@ -10,8 +10,7 @@ from trapline.catalog import DECISION, DECISIONS
 from trapline.evaluation.matching import Counts, JudgedMedia
 from trapline.evaluation.result import Over
 from trapline.evaluation.training_media import Training
-
-FEW_GROUPS = 10
+from trapline.metrics import FEW_LOCATIONS
 
 
 def notes(
@@ -41,7 +40,7 @@ def notes(
         few: it is said above that the locations are too few to tell of others.
     """
     return (
-        *([shared] if shared else ()),
+        *([shared] if shared and not (few and judged.counts.locations == 1) else ()),
         *_about_intervals(drawn, over, bool(shared) or few),
         *_about_media(judged.counts, over),
         *_about_labels(judged),
@@ -59,7 +58,7 @@ def _about_intervals(drawn: int, over: Over, carry_told: bool) -> Iterator[str]:
             f"All evaluated media are of one {over}{events if over == 'location' else ''}, so there are no "
             f"intervals{'' if carry_told else carry}."
         )
-    elif 0 < drawn < FEW_GROUPS:
+    elif 0 < drawn < FEW_LOCATIONS:
         yield f"The intervals rest on only {drawn} {over}s and are probably too narrow."
     if over != "location" and not carry_told:
         yield f"The intervals are over {over}s, not locations: they tell nothing about other locations."

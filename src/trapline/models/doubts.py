@@ -18,8 +18,8 @@ MORE_ANSWERS = (
 
 
 TRIALS = {
-    "one": "TODO",
-    "few": "TODO",
+    "one": "In our trials TODO.",
+    "few": "In our trials TODO.",
 }
 """What came elsewhere of models measured at one location, and at a few: by `benchmarks/axes.py`."""
 
