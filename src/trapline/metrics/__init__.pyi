@@ -39,6 +39,7 @@ from .new_locations import FEW_LOCATIONS as FEW_LOCATIONS
 from .new_locations import NewLocations as NewLocations
 from .new_locations import effective_locations as effective_locations
 from .new_locations import new_location_intervals as new_location_intervals
+from .new_locations import new_location_intervals_of_sums as new_location_intervals_of_sums
 from .opinions import fit_opinions as fit_opinions
 from .opinions import pool_opinions as pool_opinions
 from .probability import binary_losses as binary_losses

@@ -225,7 +225,7 @@ def _estimates(name: str, points: Floats, without: list[Floats], *, differences:
     if without and name not in WITHOUT_INTERVAL:
         values = np.concatenate(without)  # [sets, M]
         for index, point in enumerate(points):
-            scale = "itself" if differences else _scale(name, point, values[:, index])
+            scale = "itself" if differences else scale_of(name, point, values[:, index])
             lows[index], highs[index] = _interval(float(point), values[:, index], scale)
     return [
         Estimate(*(None if np.isnan(number) else float(number) for number in numbers))
@@ -233,11 +233,11 @@ def _estimates(name: str, points: Floats, without: list[Floats], *, differences:
     ]
 
 
-def _scale(name: str, point: float, without: Floats) -> Scale:
-    """On what scale the interval of a figure is made, by its name and its range."""
+def scale_of(name: str, point: float, others: Floats) -> Scale:
+    """On what scale the interval of a figure is made, by its name and what it is with other weights."""
     if name in LOWER_IS_BETTER:
         return "logarithm" if point > 0 else "itself"
-    within = 0 < point < 1 and without.min(initial=0) >= 0 and without.max(initial=1) <= 1
+    within = 0 < point < 1 and others.min(initial=0) >= 0 and others.max(initial=1) <= 1
     return "logit" if within else "itself"
 
 
