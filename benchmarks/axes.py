@@ -7,7 +7,7 @@ once it is trained, both intervals at 95 %; *came* is the same figure on photos 
 The second table draws so many of caltech-night's locations a hundred times as those that were measured, by
 predictions out of location folds, and counts how often what came at the others lies in the intervals.
 
-usage: python benchmarks/axes.py DATA -o FOLDER
+usage: python benchmarks/axes.py DATA -o FOLDER [--row NUMBER …]
 
 DATA has caltech-night, trailcam-bursts and jura. What is already in FOLDER is not computed
 again.
@@ -30,7 +30,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from trapline import predict
-from trapline.catalog import Catalog, join_events
+from trapline.catalog import Catalog, assign_events
 from trapline.evaluation import evaluate
 from trapline.formats import read
 from trapline.images import read_exif
@@ -77,7 +77,7 @@ def photos(data: Path, name: str) -> Catalog:
     if name == "jura":
         taken = pl.Series("camera_time", [read_exif(path).camera_time for path in catalog.paths()])
         catalog = catalog.with_table(catalog.table.with_columns(taken, location_id=pl.lit("jura")))
-        catalog = join_events(catalog, timedelta(minutes=5))
+        catalog = assign_events(catalog, timedelta(minutes=5))
     return catalog.filter(pl.col("labels").list.len() == 1)
 
 
@@ -308,6 +308,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--row", type=int, action="append", help="Only this row of the first table, from 0.")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     line(
@@ -321,10 +322,14 @@ def main() -> None:
     for number, axis in enumerate(axes(options.data)):
         folder = options.output / f"{number}"
         kept = folder / "row.json"
+        if options.row and number not in options.row:
+            continue
         if not kept.is_file():
             row = run(axis, folder)
             kept.write_text(json.dumps(row, indent=1))
         line(cells(json.loads(kept.read_text())))
+    if options.row:
+        return
     print()
     line(["measured at", "figure", *COUNTED.values()])
     line(["---"] * 7)

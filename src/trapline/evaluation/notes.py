@@ -41,7 +41,7 @@ def notes(
     """
     return (
         *([shared] if shared and not (few and judged.counts.locations == 1) else ()),
-        *_about_intervals(drawn, over, bool(shared) or few),
+        *_about_intervals(drawn, over, bool(shared), few),
         *_about_media(judged.counts, over),
         *_about_labels(judged),
         *about_decisions(media, judged.counts.unlabelled, model),
@@ -50,13 +50,13 @@ def notes(
     )
 
 
-def _about_intervals(drawn: int, over: Over, carry_told: bool) -> Iterator[str]:
+def _about_intervals(drawn: int, over: Over, carry_told: bool, few: bool) -> Iterator[str]:
     if drawn == 1:
         events = " and their events are not known (`trapline catalog … --event-gap 60s` makes some)"
         carry = ": how far the figures carry to another cannot be told from these media"
         yield (
             f"All evaluated media are of one {over}{events if over == 'location' else ''}, so there are no "
-            f"intervals{'' if carry_told else carry}."
+            f"intervals{'' if carry_told or few else carry}."
         )
     elif 0 < drawn < FEW_LOCATIONS:
         yield f"The intervals rest on only {drawn} {over}s and are probably too narrow."
