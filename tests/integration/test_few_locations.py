@@ -76,8 +76,8 @@ def test_the_card_keeps_what_new_locations_may_show_and_old_cards_open(
     assert ModelFile(path).card.new_locations == new
     shown = run("show", "m.onnx")[1]
     sentence = (
-    sentence = "Accuracy 0.750 (0.70–0.80: the mean over locations like these); at one new location 0.40–0.90, "
-        "new ones together 0.40–0.90."
+        "Accuracy 0.750 (0.70–0.80: the mean over locations like these); at one new location 0.40–0.90, "
+        "on 10 new ones together 0.40–0.90."
     )
     assert sentence in shown
     old = ModelFile(path).card.model_dump(mode="json", exclude={"new_locations", "measured_at"})
