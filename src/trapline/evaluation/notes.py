@@ -59,7 +59,7 @@ def _about_intervals(drawn: int, over: Over, carry_told: bool, few: bool) -> Ite
             f"intervals{'' if carry_told or few else carry}."
         )
     elif 0 < drawn < FEW_LOCATIONS:
-        yield f"The intervals rest on only {drawn} {over}s and are probably too narrow."
+        yield f"The intervals rest on only {drawn} {over}s: take them for rough."
     if over != "location" and not carry_told:
         yield f"The intervals are over {over}s, not locations: they tell nothing about other locations."
 
