@@ -7,7 +7,7 @@ once it is trained, both intervals at 95 %; *came* is the same figure on photos 
 The second table draws so many of caltech-night's locations a hundred times as those that were measured, by
 predictions out of location folds, and counts how often what came at the others lies in the intervals.
 
-usage: python benchmarks/axes.py DATA -o FOLDER [--row NUMBER …]
+usage: python benchmarks/axes.py DATA -o FOLDER [--row NUMBER …] [--drawings NUMBER]
 
 DATA has caltech-night, trailcam-bursts and jura. What is already in FOLDER is not computed
 again.
@@ -50,7 +50,7 @@ from trapline.training import crossval, train
 
 SETS = ("caltech-night", "trailcam-bursts", "jura")
 FIGURES = ("accuracy", "log_loss")
-BLOCKS, DRAWINGS, SEED = 5, 100, 42
+BLOCKS, SEED = 5, 42
 MEASURED = (4, 10, 20, 46)
 """How many locations are drawn as those that were measured."""
 TOGETHER = 10
@@ -220,24 +220,24 @@ def run(axis: Axis, folder: Path) -> dict[str, Any]:
     }
 
 
-def drawings(data: Path, folder: Path) -> Iterator[list[str]]:
+def drawings(data: Path, folder: Path, times: int) -> Iterator[list[str]]:
     """How many intervals hold over the drawings of measured locations: a line a number of them and figure."""
     catalog = photos(data, SETS[0])
     judged = crossval(resolve_recipe("head", None, SETTINGS), catalog, cache=folder / "cache").predictions
     table = judged.table.select("media_id").join(catalog.table, on="media_id", maintain_order="left")
     truth = encode_truth(table["labels"].to_list(), judged.labels, "single-label")
     codes = (table["location_id"].rank("dense") - 1).to_numpy().astype(np.int64)
-    for number in MEASURED:
-        held = held_by(truth, judged.probabilities().astype(np.float64), codes, number)
+    for number in [number for number in MEASURED if number < len(np.unique(codes))]:
+        held = held_by(truth, judged.probabilities().astype(np.float64), codes, number, times)
         for name in FIGURES:
             yield [str(number), name, *(share(held[name, what]) for what in COUNTED)]
 
 
-def held_by(truth: Codes, probabilities: Floats, codes: Codes, number: int) -> Held:
+def held_by(truth: Codes, probabilities: Floats, codes: Codes, number: int, times: int) -> Held:
     """Whether what came in the drawings lies in the interval of the mean and in those of new locations."""
     held: Held = defaultdict(list)
     random = np.random.default_rng(SEED)
-    for _ in range(DRAWINGS):
+    for _ in range(times):
         order = random.permutation(np.unique(codes))
         inside, rest = np.isin(codes, order[:number]), order[number:]
         sample = (truth[inside], probabilities[inside], codes[inside])
@@ -309,6 +309,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--row", type=int, action="append", help="Only this row of the first table, from 0.")
+    parser.add_argument("--drawings", type=int, default=100, help="Behind the second table; 0 leaves it out.")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     line(
@@ -322,18 +323,18 @@ def main() -> None:
     for number, axis in enumerate(axes(options.data)):
         folder = options.output / f"{number}"
         kept = folder / "row.json"
-        if options.row and number not in options.row:
+        if options.row is not None and number not in options.row:
             continue
         if not kept.is_file():
             row = run(axis, folder)
             kept.write_text(json.dumps(row, indent=1))
         line(cells(json.loads(kept.read_text())))
-    if options.row:
+    if not options.drawings:
         return
     print()
     line(["measured at", "figure", *COUNTED.values()])
     line(["---"] * 7)
-    for counts in drawings(options.data, options.output):
+    for counts in drawings(options.data, options.output, options.drawings):
         line(counts)
 
 
