@@ -152,9 +152,10 @@ def _at_unseen(locations: pl.Series, rows: Rows, train: Rows, folds: Rows | None
     """[rows]: whether a media's model was trained on none of its location, so that it tells of new ones."""
     judged = locations[rows.tolist()]
     if folds is None:
-        return ~judged.is_in(locations[train.tolist()].implode()).fill_null(True).to_numpy()
+        return np.asarray(~judged.is_in(locations[train.tolist()].implode()).fill_null(True), bool)
     of_one_fold = pl.col("fold").n_unique().over("location") == 1
-    return pl.DataFrame({"location": judged, "fold": folds}).select(of_one_fold).to_series().to_numpy()
+    alone = pl.DataFrame({"location": judged, "fold": folds}).select(of_one_fold)
+    return np.asarray(alone.to_series(), bool)
 
 
 def with_note(judged: Judged, note: str) -> Judged:
