@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -197,6 +198,7 @@ def between(name: str, by: str, known: Catalog, new: Catalog) -> Axis:
 
 def run(axis: Axis, folder: Path) -> dict[str, Any]:
     """Train on what is known, read what the card says, and judge what came."""
+    shutil.rmtree(folder, ignore_errors=True)  # what a run that was ended has left
     fold_by = "location" if axis.column == "location_id" else "season"
     settings = [*SETTINGS, "fit=all", f"fold_by={fold_by}"]
     known, new = trainable(axis.known, axis.column), axis.new

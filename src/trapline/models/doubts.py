@@ -23,7 +23,8 @@ TRIALS = {
         "0.98), and at another camera on 0.74, with a log loss of 0.10 and then 0.74."
     ),
     "few": (
-        "In our trials the interval of a mean over four locations held what came at one other 72 times in 100."
+        "In our trials the interval of a mean over four locations held what came at one other 72 times in "
+        "100."
     ),
 }
 """What came elsewhere of models measured at one location and at few: by `benchmarks/axes.py`, whose tables
