@@ -19,8 +19,8 @@ MORE_ANSWERS = (
 
 TRIALS = {
     "one": (
-        "In our trials models measured by days of one camera were right on 0.77 to 0.97 of its photos, and on "
-        "0.37 to 0.87 of those of others; one that was measured at 0.90 (0.84 to 0.94) came to 0.45."
+        "In our trials models measured by days of one camera were right on 0.77 to 0.97 of its photos, and "
+        "on 0.37 to 0.87 of those of others; one that was measured at 0.90 (0.84 to 0.94) came to 0.45."
     ),
     "few": (
         "In our trials the interval of a mean over four locations held what came at one other 72 times in "
