@@ -1823,13 +1823,13 @@ def _tell_of_far(summary: Summary, say: Callable[[str], object]) -> None:
 
 
 def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:
-    """Say where the model sees other cuts of photos than it has learnt from, and that it knows one camera."""
+    """Say where the model sees other cuts of photos than it has learnt from, or knows few cameras."""
     import polars as pl
 
     from trapline.catalog import streamed
-    from trapline.models import camera_doubt
+    from trapline.models import few_locations_doubt
 
-    if (doubt := camera_doubt(model.card)) is not None:
+    if doubt := few_locations_doubt(model.card):
         say(doubt)
     if model.card.preprocessing.crop is None:
         return

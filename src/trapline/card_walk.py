@@ -129,7 +129,10 @@ def walk_card(
     _write_tables(answers, catalog, folder, record)
     figures = _figures(sources, model, options, report)
     again = _command_again(source, folder, model, options)
-    page = _write_page(figures, folder, doubts, again, options)
+    few = [] if answers is None else list(answers.facts.few_locations)
+    for sentence in few:
+        say(sentence)
+    page = _write_page(figures, folder, doubts, few, again, options)
     return CardWalk(folder, page, tuple(folder / name for name in TABLES), saved, observations, figures)
 
 
@@ -359,7 +362,7 @@ def _figures(sources: Sources, model: ModelFile | None, options: CardOptions, re
 
 
 def _write_page(
-    figures: CardFigures, folder: Path, doubts: list[str], again: str, options: CardOptions
+    figures: CardFigures, folder: Path, doubts: list[str], few: list[str], again: str, options: CardOptions
 ) -> Path:
     from trapline.observations import SURE
     from trapline.reports import write_card
@@ -370,6 +373,7 @@ def _write_page(
         tables=TABLES,
         steps=tuple(next_steps(figures, folder, again, options.show_people)),
         doubts=doubts,
+        few_locations=few,
         show_people=options.show_people,
         sure=SURE,
     )
@@ -406,7 +410,7 @@ def _detector_doubts(detector: Detector, show_people: bool) -> Iterator[str]:
 
 def _count_doubts(catalog: Catalog, model: ModelFile | None, spoken: Observations) -> Iterator[str]:
     """Who names the animals, and what is counted."""
-    from trapline.models import blank_column, card_doubts
+    from trapline.models import blank_column, card_doubts, few_locations_doubt
     from trapline.observations import kind_of_observer
 
     by_people = [name for name in spoken.facts.observers if kind_of_observer(name) in ("human", "unknown")]
@@ -428,7 +432,8 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None, spoken: Observation
             f"The model, {model.card.name}, knows {name_some(labels, 30)}. An animal that it does not know "
             "is called one of these, often surely. Photos of one visit are answered together."
         )
-        yield from card_doubts(model.card)
+        few = few_locations_doubt(model.card)  # stands at the top
+        yield from (doubt for doubt in card_doubts(model.card) if doubt != few)
         if blank_column(labels) is None:
             yield "Where the detector sees no animal, its word stands: the model cannot say that."
         else:

@@ -122,6 +122,14 @@ def smallest_caltech_night(bench: Bench) -> str:
     return bench.run("caltech_night.py", bench.caltech_night(), "-o", "out", "--row", "head, full frame")
 
 
+def smallest_axes(bench: Bench) -> str:
+    bench.caltech_night(locations=14, each=3)
+    bench.trailcam_bursts(12)
+    little_jura(bench.field / "jura", bench.folder / "jura", 8)
+    (bench.folder / "taxonomy.csv").symlink_to(bench.field / "taxonomy.csv")
+    return bench.run("axes.py", bench.folder, "-o", "out", "--row", 8, "--drawings", 2)
+
+
 def smallest_difference(bench: Bench) -> str:
     smallest_caltech_night(bench)
     bench.trapline("catalog", "caltech-night", "--part", "train", "-o", "train.parquet")
@@ -341,6 +349,7 @@ PLAIN = {
     "soak.py": (smallest_soak, "| right | 300 |"),
 }
 FIELD = {
+    "axes.py": (smallest_axes, "| jura by blocks of days → trailcam-bursts, kinds |"),
     "blank_filter.py": (smallest_blank_filter, "| 4 : 3: the burst's best box |"),
     "camtrap_dp_versions.py": (smallest_camtrap_dp_versions, "'media': 423"),
     "caltech-night/difference.py": (smallest_difference, "accuracy: +0.000 (+0.000 to +0.000)"),

@@ -23,7 +23,7 @@ from PIL import Image
 import trapline
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
-from trapline.models import find_detector
+from trapline.models import MeasuredAt, find_detector
 from trapline.observations import Observations
 from trapline.review import Desk
 from trapline.review.requests import DecideForm, NextForm
@@ -178,7 +178,8 @@ def test_the_commands_for_the_next_step_can_be_pasted(
 def test_a_model_names_what_is_in_the_boxes(
     card: Path, done: Path, tmp_path: Path, write_tiny_model: Callable[..., Path]
 ) -> None:
-    model = write_tiny_model(tmp_path / "model.onnx", labels=("fox", "deer"))
+    at = MeasuredAt.of({"wood": 40})
+    model = write_tiny_model(tmp_path / "model.onnx", labels=("fox", "deer"), measured_at=at)
     named = trapline.card(card, tmp_path / "out", model=model)
     alone = {one.label: one.media for one in trapline.card(card, done).figures.answers}
     counts = {one.label: one.media for one in named.figures.answers}
@@ -186,7 +187,10 @@ def test_a_model_names_what_is_in_the_boxes(
     assert set(counts) <= {"fox", "deer", "blank", "human", "vehicle"}
     assert counts.get("blank") == alone.get("blank")
     assert sum(counts.values()) == 12
-    assert "knows fox, deer" in text_of(named.page.read_text("utf-8"))
+    page = text_of(named.page.read_text("utf-8"))
+    assert "knows fox, deer" in page
+    assert page.count("measured at one location (wood)") == 1
+    assert page.index("measured at one location (wood)") < page.index("What was seen")
 
 
 def pasted(page: Path) -> list[list[str]]:

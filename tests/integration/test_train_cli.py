@@ -55,7 +55,7 @@ def test_train_writes_a_model_file_and_says_how_good_it_is(
     assert "Wrote runs/small-cnn/model.onnx" in told.out.replace("\\", "/")
     assert "validation: 4 media at 2 locations" in told.out
     assert "Log loss" in told.out
-    assert "Note: The calibration rests on 2 locations" in told.out
+    assert "Note: Measured at 2 locations: too few" in told.out
     assert "Note: 1 of 12 media for training and validation have no label" in told.err
     assert ModelFile("runs/small-cnn/model.onnx").card.labels == ("a", "b")
     assert leave("train", catalog, "-r", "small-cnn", *TINY) == 2

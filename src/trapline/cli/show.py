@@ -190,18 +190,18 @@ def _box(text: str) -> Box:
 
 def _lines(model: ModelFile, path: AnyPath) -> Iterator[tuple[str, str]]:
     """Names and values, empty ones left out; a line that goes on has an empty name."""
-    from trapline.evaluation import columns, title, with_span
-    from trapline.models import camera_doubt, review_doubt
+    from trapline.evaluation import at_new, columns, title, with_span
+    from trapline.models import few_locations_doubt, review_doubt
 
     card = model.card
     classifier = card.task != "features"
     yield from _filled(
+        ("FEW LOCATIONS", few_locations_doubt(card)),
         ("name", card.name),
         ("file", f"{path} ({model.path.stat().st_size / 1e6:.1f} MB)"),
         ("fingerprint", model.fingerprint),
         ("task", card.task if classifier else "features: a backbone, for heads to be trained on"),
         (f"{len(card.labels)} labels", ", ".join(card.labels)),
-        ("one camera", camera_doubt(card) or ""),
         ("review", review_doubt(card) or ""),
         ("embedding", f"{card.embedding_size} numbers"),
         ("input", _input(card)),
@@ -220,6 +220,8 @@ def _lines(model: ModelFile, path: AnyPath) -> Iterator[tuple[str, str]]:
     figures = columns([(title(name), with_span(figure)) for name, figure in card.metrics.items()])
     for index, line in enumerate(figures):
         yield "" if index else "metrics", line
+    for index, sentence in enumerate(at_new(card.metrics, card.new_locations)):
+        yield "" if index else "new locations", sentence
     yield from _filled(("measured on", card.metrics_on))
     for index, notice in enumerate(card.notices):
         yield "" if index else "notices", notice

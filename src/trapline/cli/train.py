@@ -89,6 +89,9 @@ def run(
     if json:
         document: dict[str, Any] = {"model": str(path), "seconds": seconds, "measured_on": card.metrics_on}
         document["metrics"] = {name: figure.model_dump() for name, figure in card.metrics.items()}
+        document["new_locations"] = {
+            name: [one.model_dump() for one in ends] for name, ends in card.new_locations.items()
+        }
         document["notes"] = notes
         common.print_json(document)
         return
@@ -97,7 +100,7 @@ def run(
 
 
 def _lines(card: Card, path: Path, seconds: float, notes: list[str]) -> Iterator[str]:
-    from trapline.evaluation import columns, number, span, title
+    from trapline.evaluation import at_new, columns, number, span, title
 
     yield f"Wrote {path} after {seconds:.0f} s: {len(card.labels)} labels, recipe {card.name}."
     yield f"Measured on {card.metrics_on}:"
@@ -105,6 +108,8 @@ def _lines(card: Card, path: Path, seconds: float, notes: list[str]) -> Iterator
     rows += [(title(name), number(figure.value), span(figure)) for name, figure in card.metrics.items()]
     for line in columns(rows):
         yield f"  {line}"
+    for sentence in at_new(card.metrics, card.new_locations):
+        yield f"New locations: {sentence}"
     for note in notes:
         yield f"Note: {note}"
     yield f"Next: trapline show {path}, or trapline predict {path} FOLDER"

@@ -254,6 +254,7 @@ def _as_table(
         combined=combination,
         measured_on=measured_on,
         trained_on=tuple(chain.from_iterable(trained_on)) if all(trained_on) else (),
+        measured_at=tuple(chain.from_iterable(member.facts.models_measured_at for member in members)),
         held_out_by=held_out_by.pop() if len(held_out_by) == 1 else None,
         exclusive=all(member.facts.exclusive for member in members),
         familiar=_farthest(members),

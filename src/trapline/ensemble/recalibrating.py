@@ -22,9 +22,11 @@ from trapline.models import (
     Card,
     EventPooling,
     Interval,
+    MeasuredAt,
     ModelFile,
     apply_calibration,
     as_intervals,
+    at_new_locations,
     batches,
     blank_column,
     change_of,
@@ -103,7 +105,21 @@ def recalibrate(
         judged.truth, judged.keys, fits.before, fits.after, card.calibration
     )
     event, event_change = _of_events(card, judged, logits, fits, method)
-    changes = {"calibration": calibration, "metrics": after, "metrics_on": measured_on, "event": event}
+    taken_at = judged.media.table["location_id"].to_list()
+    changes = {
+        "calibration": calibration,
+        "metrics": after,
+        "metrics_on": measured_on,
+        "measured_at": MeasuredAt.at(taken_at),
+        "new_locations": at_new_locations(
+            judged.truth,
+            fits.after,
+            taken_at,
+            blank=blank_column(card.labels),
+            exclusive=card.calibration.exclusive,
+        ),
+        "event": event,
+    }
     write_model_file(read_graph(model), card.model_copy(update=changes), output)
     return Recalibrated(output, calibration, before, after, change, event_change, measured_on, left_out)
 

@@ -34,6 +34,7 @@ from .threshold_figures import SubjectThresholds as SubjectThresholds
 from .thresholds import Thresholds as Thresholds
 from .wants import Wants as Wants
 from .words import UNITS as UNITS
+from .words import at_new as at_new
 from .words import columns as columns
 from .words import describe_coarser as describe_coarser
 from .words import describe_left_out as describe_left_out
@@ -41,6 +42,7 @@ from .words import describe_small as describe_small
 from .words import describe_thresholds as describe_thresholds
 from .words import describe_unknown as describe_unknown
 from .words import direction as direction
+from .words import ends as ends
 from .words import meaning as meaning
 from .words import number as number
 from .words import rounded as rounded

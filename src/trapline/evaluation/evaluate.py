@@ -37,8 +37,8 @@ from trapline.evaluation.threshold_tallies import ThresholdTallies, group_codes,
 from trapline.evaluation.thresholds import Thresholds, choose_thresholds
 from trapline.evaluation.training_media import find_leak, find_training, read_told
 from trapline.evaluation.wants import Wants
-from trapline.models import Interval
-from trapline.prediction import Level, Predictions
+from trapline.models import AtNewLocations, Interval, MeasuredAt, at_new_locations, describe_few_locations
+from trapline.prediction import Level, PredictionFacts, Predictions
 from trapline.taxonomy import Taxonomy
 
 _DRAWN_TOGETHER: dict[Over, list[pl.Expr]] = {
@@ -143,6 +143,7 @@ def evaluate(
     if want is not None:
         by_label = thresholds_of(matched, resampling, want, predictions, level, over, taxonomy)
         thresholds = by_label.with_ranks(*choose_at_ranks(judged, heard, want=want.of_all, **of_ranks))
+    few = describe_few(MeasuredAt.at(matched.media["location_id"].to_list()), predictions.facts)
     return Evaluation(
         name=name or predictions.facts.model_name or "the model",
         task=predictions.task,
@@ -161,6 +162,8 @@ def evaluate(
         samples=samples,
         seed=seed,
         metrics=with_exact(matched, resampling),
+        new_locations=_at_new_locations(matched, seen, samples, seed),
+        few_locations=few,
         per_label=per_label(matched, resampling),
         per_location=per_location(matched, seen),
         per_season=per_season(matched, resampling),
@@ -186,9 +189,10 @@ def evaluate(
             trained_on,
             describe_calibrated_on(predictions, part),
             entangled.leak.by_name,
-            entangled.shared or describe_only_location(predictions),
+            entangled.shared,
             predictions.model,
             predictions.facts.familiar,
+            few=bool(few),
         ),
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -256,14 +260,38 @@ def describe_calibrated_on(predictions: Predictions, part: str | None) -> str | 
     return fitted_on if part is not None and (out_of_fold or part in fitted_on) else None
 
 
-def describe_only_location(predictions: Predictions) -> str:
-    """What is to be said of a model that was trained at one location; empty if it was not."""
-    locations = {model.only_location for model in predictions.facts.trained_on} - {None}
-    if not locations:
-        return ""
-    return (
-        f"The model was trained at one location ({', '.join(map(str, locations))}) alone: nothing but these "
-        "figures tells what it does at others."
+def describe_few(measured: MeasuredAt, facts: PredictionFacts) -> tuple[str, ...]:
+    """What stands above all figures, where they or those of the model's card are of too few locations.
+
+    Args:
+        measured: where the evaluated media are from.
+        facts: of the predictions.
+    """
+    own = describe_few_locations(measured, "These figures were measured")
+    of_model = tuple(
+        sentence
+        for model in dict.fromkeys(facts.models_measured_at)
+        if model != measured and (sentence := describe_few_locations(model, "The model was measured"))
+    )
+    if own or not of_model:
+        return (own, *of_model) if own else ()
+    return tuple(
+        f"{sentence} This is such an evaluation, at {measured.locations} locations." for sentence in of_model
+    )
+
+
+def _at_new_locations(matched: Matched, seen: pl.Series | None, samples: int, seed: int) -> AtNewLocations:
+    """By media of locations that training did not have, where that is known."""
+    rows = np.ones(len(matched.media), bool) if seen is None else ~seen.fill_null(True).to_numpy()
+    return at_new_locations(
+        matched.truth[rows],
+        matched.probabilities[rows],
+        matched.media["location_id"].filter(pl.Series(rows)).to_list(),
+        blank=matched.blank,
+        exclusive=matched.exclusive,
+        kept=matched.kept,
+        samples=samples,
+        seed=seed,
     )
 
 

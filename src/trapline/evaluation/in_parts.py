@@ -20,7 +20,7 @@ from trapline.catalog import EVENT_LABELS, Catalog, event_catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation.coarser import beside_accuracy, list_coarser, tree_of
 from trapline.evaluation.constants import compare_with_constants
-from trapline.evaluation.evaluate import describe_calibrated_on, describe_measured_on, describe_only_location
+from trapline.evaluation.evaluate import describe_calibrated_on, describe_few, describe_measured_on
 from trapline.evaluation.levels import NOUNS, align_levels
 from trapline.evaluation.matching import (
     Counts,
@@ -54,6 +54,7 @@ from trapline.evaluation.training_media import (
     training_among,
 )
 from trapline.evaluation.wants import Wants
+from trapline.models import MeasuredAt
 from trapline.prediction import Predictions, SideBySide, shared_key
 from trapline.taxonomy import Taxonomy
 
@@ -316,6 +317,9 @@ def _put_together(
         measured = beside_accuracy(measured, figures.exact())
     drawn_groups = int(figures.groups.max()) + 1
     bins = metrics.table_of_bins(total["bin_count"], total["bin_confidence"], total["bin_right"])
+    located = location_results(figures, tallies.names, seen)
+    at = MeasuredAt.of({one.location: one.media for one in located if one.location is not None})
+    few = describe_few(at, facts)
     told = (
         *notes(
             JudgedMedia(counts, labels, judge.unknown, present, facts.kept),
@@ -324,9 +328,9 @@ def _put_together(
             over,
             trained_on,
             describe_calibrated_on(head, judge.part),
-            shared=describe_only_location(head),
             model=head.model,
             compared=facts.familiar,
+            few=bool(few),
         ),
         *_about_parts(judge, over, drawn_groups, curves is not None),
     )
@@ -348,8 +352,9 @@ def _put_together(
         samples=samples,
         seed=seed,
         metrics=measured,
+        few_locations=few,
         per_label=label_results(figures, judge.unknown, curves),
-        per_location=location_results(figures, tallies.names, seen),
+        per_location=located,
         per_season=season_results(figures) if judge.has_seasons else (),
         confusion=None if tallies.confusion is None else tuple(map(tuple, tallies.confusion.tolist())),
         seen=location_group(figures, seen),
@@ -424,6 +429,7 @@ def _about_parts(judge: _Judge, over: Over, drawn: int, curves: bool) -> list[st
         )
     if judge.tallies.coarser and curves:
         sentences.append("Areas under curves take no account of answers that are right but coarser.")
+    sentences.append("What new locations may show is not computed of so many media.")
     if judge.head.facts.taxonomy is not None:
         sentences.append(
             "Figures and thresholds by rank are not computed of so many media: judge one part, or some "

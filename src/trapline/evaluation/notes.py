@@ -10,9 +10,8 @@ from trapline.catalog import DECISION, DECISIONS
 from trapline.evaluation.matching import Counts, JudgedMedia
 from trapline.evaluation.result import Over
 from trapline.evaluation.training_media import Training
+from trapline.metrics import FEW_LOCATIONS
 from trapline.prediction import Compared
-
-FEW_GROUPS = 10
 
 
 def notes(
@@ -26,6 +25,7 @@ def notes(
     shared: str = "",
     model: str = "",
     compared: Compared | None = None,
+    few: bool = False,
 ) -> tuple[str, ...]:
     """How far the figures carry, how far the intervals can be trusted, and which media are not in them.
 
@@ -40,11 +40,12 @@ def notes(
         shared: what training and evaluation have in common on purpose; it says how far the figures carry.
         model: the fingerprint of what is judged.
         compared: how far the locations lie from what the model has learnt from.
+        few: it is said above that the locations are too few to tell of others.
     """
     return (
         *(() if compared is None else compared.sentences()),
-        *([shared] if shared else ()),
-        *_about_intervals(drawn, over, bool(shared)),
+        *([shared] if shared and not (few and judged.counts.locations == 1) else ()),
+        *_about_intervals(drawn, over, bool(shared), few),
         *_about_media(judged.counts, over),
         *_about_labels(judged),
         *about_decisions(media, judged.counts.unlabelled, model),
@@ -53,16 +54,16 @@ def notes(
     )
 
 
-def _about_intervals(drawn: int, over: Over, carry_told: bool) -> Iterator[str]:
+def _about_intervals(drawn: int, over: Over, carry_told: bool, few: bool) -> Iterator[str]:
     if drawn == 1:
         events = " and their events are not known (`trapline catalog … --event-gap 60s` makes some)"
         carry = ": how far the figures carry to another cannot be told from these media"
         yield (
             f"All evaluated media are of one {over}{events if over == 'location' else ''}, so there are no "
-            f"intervals{'' if carry_told else carry}."
+            f"intervals{'' if carry_told or few else carry}."
         )
-    elif 0 < drawn < FEW_GROUPS:
-        yield f"The intervals rest on only {drawn} {over}s and are probably too narrow."
+    elif 0 < drawn < FEW_LOCATIONS:
+        yield f"The intervals rest on only {drawn} {over}s: take them for rough."
     if over != "location" and not carry_told:
         yield f"The intervals are over {over}s, not locations: they tell nothing about other locations."
 

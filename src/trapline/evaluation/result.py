@@ -17,7 +17,7 @@ from trapline.evaluation.mistakes import Mistake
 from trapline.evaluation.ranks import RankEvaluation
 from trapline.evaluation.result_part import ResultPart, SavedResult
 from trapline.evaluation.thresholds import Thresholds
-from trapline.models import Interval
+from trapline.models import AtNewLocations, Interval
 from trapline.notebook import as_html
 from trapline.prediction import Level, PredictionFacts
 from trapline.storage import AnyPath
@@ -151,6 +151,9 @@ class Evaluation(SavedResult):
         measured_on: for people: which part of which catalog.
         intervals_over: what the 95 % intervals are over: whole locations, events, or single media.
         metrics: figure -> value and interval. Figures that are undefined on these media are absent.
+        new_locations: headline figure -> in what interval it will be on so many locations that nobody
+            measured at, in 95 of 100 cases; empty where these are too few, or were all trained on.
+        few_locations: what stands above all figures, where they or the model's own are of too few locations.
         level: what one row is: a media, an event or a box.
         per_season: the seasons of a catalog that has them.
         confusion: media of true label (row) that were said to be label (column); None for multi-label.
@@ -187,6 +190,8 @@ class Evaluation(SavedResult):
     samples: int
     seed: int
     metrics: dict[str, Interval]
+    new_locations: AtNewLocations = Field(default_factory=dict)
+    few_locations: tuple[str, ...] = ()
     per_label: tuple[LabelResult, ...]
     per_location: tuple[LocationResult, ...]
     per_season: tuple[SeasonResult, ...] = ()
@@ -225,10 +230,12 @@ class Evaluation(SavedResult):
         return "\n".join(
             [
                 head,
+                *(f"FEW LOCATIONS: {sentence}" for sentence in self.few_locations),
                 "",
                 *words.columns(rows),
                 *legend,
                 *coarse,
+                *self._elsewhere(),
                 *by_rank,
                 *limits,
                 *([""] if leaks or notes else []),
@@ -236,6 +243,10 @@ class Evaluation(SavedResult):
                 *notes,
             ]
         )
+
+    def _elsewhere(self) -> list[str]:
+        sentences = words.at_new(self.metrics, self.new_locations, self.intervals_over)
+        return [f"New locations: {sentence}" for sentence in sentences]
 
     def _rows(self) -> Iterator[tuple[str, Interval, str | None]]:
         """Title, interval and, of the figures that the guesses have too, the name."""
@@ -253,7 +264,9 @@ class Evaluation(SavedResult):
     def _repr_html_(self) -> str:
         rows = [(words.title(figure), words.with_span(one)) for figure, one in self.metrics.items()]
         leaks = [("leak", finding) for finding in self.leak.findings]
-        return as_html(f"{self.name} on {self.measured_on}", [*leaks, *rows], " ".join(self.notes))
+        few = [("few locations", sentence) for sentence in self.few_locations]
+        told = " ".join([*self._elsewhere(), *self.notes])
+        return as_html(f"{self.name} on {self.measured_on}", [*few, *leaks, *rows], told)
 
     @classmethod
     @checked

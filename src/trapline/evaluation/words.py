@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trapline.errors import name_some
 from trapline.metrics import LOWER_IS_BETTER
-from trapline.models import MORE_ANSWERS, Interval
+from trapline.models import MORE_ANSWERS, AtNewLocations, Interval, NewLocationsInterval
 
 if TYPE_CHECKING:
     from trapline.evaluation.coarser import CoarserAnswer
@@ -112,6 +112,40 @@ def with_span(interval: Interval | None) -> str:
     if interval is None:
         return "–"
     return f"{number(interval.value)} ({span(interval)})" if span(interval) else number(interval.value)
+
+
+SPOKEN = ("accuracy", "subset_accuracy", "balanced_accuracy", "macro_f1", "log_loss")
+"""Figures of which it is said what they will be at new locations, in this order."""
+
+
+def ends(interval: NewLocationsInterval) -> str:
+    """`0.41–0.97`."""
+    return f"{interval.low:.2f}–{interval.high:.2f}"
+
+
+def together(locations: int) -> str:
+    """On how many new locations together."""
+    return "at one new location" if locations == 1 else f"on {locations} new ones together"
+
+
+def at_new(metrics: Mapping[str, Interval], new: AtNewLocations, over: str = "location") -> list[str]:
+    """What is known of the mean, and what will come at new locations, a sentence a figure.
+
+    `Accuracy 0.751 (0.70–0.80: the mean over locations like these); at one new location 0.41–0.97, on 10 new
+    ones together 0.63–0.85.`
+    """
+    sentences = []
+    for name in SPOKEN:
+        if name in new and name in metrics:
+            one = metrics[name]
+            mean = (
+                ""
+                if one.low is None or one.high is None
+                else f" ({one.low:.2f}–{one.high:.2f}: the mean over {over}s like these)"
+            )
+            elsewhere = ", ".join(f"{together(at.locations)} {ends(at)}" for at in new[name])
+            sentences.append(f"{title(name)} {number(one.value)}{mean}; {elsewhere}.")
+    return sentences
 
 
 def rounded(interval: Interval | None) -> str:

@@ -34,8 +34,9 @@ from .detector_files import is_detector as is_detector
 from .detector_files import is_onnx as is_onnx
 from .doubts import MORE_ANSWERS as MORE_ANSWERS
 from .doubts import calibration_doubts as calibration_doubts
-from .doubts import camera_doubt as camera_doubt
 from .doubts import card_doubts as card_doubts
+from .doubts import describe_few_locations as describe_few_locations
+from .doubts import few_locations_doubt as few_locations_doubt
 from .doubts import kinds_doubt as kinds_doubt
 from .doubts import promise_doubt as promise_doubt
 from .doubts import review_doubt as review_doubt
@@ -70,6 +71,10 @@ from .named import find_detector as find_detector
 from .named import find_model as find_model
 from .named import names_detector as names_detector
 from .named import ready_of as ready_of
+from .new_locations import AtNewLocations as AtNewLocations
+from .new_locations import MeasuredAt as MeasuredAt
+from .new_locations import NewLocationsInterval as NewLocationsInterval
+from .new_locations import at_new_locations as at_new_locations
 from .onnx_graph import Layer as Layer
 from .onnx_graph import attach_head as attach_head
 from .onnx_graph import attach_tree as attach_tree

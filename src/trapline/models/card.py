@@ -13,6 +13,7 @@ from trapline.errors import DataError
 from trapline.images import Preprocessing
 from trapline.metrics import Estimate
 from trapline.models.familiar import Familiar
+from trapline.models.new_locations import AtNewLocations, MeasuredAt
 
 FORMAT_VERSION: Literal["1"] = "1"
 
@@ -170,7 +171,8 @@ class TrainedOn(BaseModel):
     Attributes:
         parts: of the split.
         split: its fingerprint.
-        only_location: that of all media of the training, where they are of one.
+        only_location: that of all media of the training, where they are of one; of predictions of versions
+            before `measured_at` was kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -202,6 +204,9 @@ class Card(BaseModel):
         training_data: counts of media, locations and labels, and where they came from.
         metrics: metric name -> value and interval, measured on `metrics_on`.
         metrics_on: for people: on which part of which split ("validation, 19 locations never trained on").
+        measured_at: at how many locations; None where no metrics were measured, or by an older version.
+        new_locations: metric name -> in what interval it will be on so many new locations; empty where the
+            locations are too few to tell, or training had them too.
         backbone: the name and fingerprint of the backbone that was started from.
         export: how the file was made from another model file; None for one that training left.
         origin: the file of another framework that it was made from; None for one that training left.
@@ -230,6 +235,8 @@ class Card(BaseModel):
     training_data: dict[str, Any] = {}
     metrics: dict[str, Interval] = {}
     metrics_on: str = ""
+    measured_at: MeasuredAt | None = Field(None, exclude_if=lambda at: at is None)
+    new_locations: AtNewLocations = Field({}, exclude_if=lambda intervals: not intervals)
     backbone: dict[str, str] = {}
     export: Export | None = None
     origin: ForeignOrigin | None = Field(None, exclude_if=lambda origin: origin is None)
@@ -256,11 +263,17 @@ class Card(BaseModel):
         if "fingerprint" not in self.split or "fit" not in self.recipe:
             return None
         parts = ("train",) if self.recipe["fit"] == "train" else ("train", "validation")
-        return TrainedOn(
-            parts=parts,
-            split=self.split["fingerprint"],
-            only_location=self.training_data.get("only_location"),
-        )
+        return TrainedOn(parts=parts, split=self.split["fingerprint"])
+
+    @property
+    def figures_at(self) -> MeasuredAt | None:
+        """At how many locations its figures were measured; of older versions what their calibration says."""
+        if self.measured_at is not None:
+            return self.measured_at
+        if (only := self.training_data.get("only_location")) is not None:
+            return MeasuredAt(locations=1, effective=1, only=only)
+        known = len(self.calibration.locations)
+        return MeasuredAt(locations=known, effective=known) if known else None
 
     @model_validator(mode="after")
     def _labels_fit_the_task(self) -> Card:

@@ -21,6 +21,7 @@ from trapline.models.card import Card, Export, as_intervals
 from trapline.models.changed import change_of
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.labelled import batches, judgeable
+from trapline.models.new_locations import MeasuredAt, at_new_locations
 from trapline.models.onnx_graph import read_graph, write_model_file
 from trapline.models.quantize import quantise
 
@@ -193,7 +194,21 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         chosen = "the epoch was chosen and the" if "the epoch" in card.metrics_on else "the"
         sentence = f"{where}, on which {chosen} calibration was fitted too"
         metrics = as_intervals(bootstrap_all(truth, after, groups.keys, metrics_fn=figures))
-        changes = {"calibration": calibration, "metrics": metrics, "metrics_on": sentence}
+        where_taken = compared.media.table["location_id"].to_list()
+        changes = {
+            "calibration": calibration,
+            "metrics": metrics,
+            "metrics_on": sentence,
+            "measured_at": MeasuredAt.at(where_taken),
+        }
+        if card.new_locations:  # else training had these locations, or they are too few
+            changes["new_locations"] = at_new_locations(
+                truth,
+                after,
+                where_taken,
+                blank=blank_column(card.labels),
+                exclusive=card.calibration.exclusive,
+            )
     elif card.metrics:
         changes["metrics_on"] = f"before it was made int8, {card.metrics_on}"
     changes["export"] = Export(

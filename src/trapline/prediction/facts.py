@@ -9,7 +9,15 @@ from pydantic import BeforeValidator, JsonValue, PlainSerializer
 
 from trapline.catalog import Facts, Record
 from trapline.errors import DataError
-from trapline.models import Card, EventPooling, GroupedBy, TrainedOn, describe_distance
+from trapline.models import (
+    Card,
+    EventPooling,
+    GroupedBy,
+    MeasuredAt,
+    TrainedOn,
+    describe_distance,
+    describe_few_locations,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -388,6 +396,7 @@ class PredictionFacts(Facts):
         batch_size: media at once.
         limits: of a photo (`trapline.images.Limits`).
         trained_on: from which parts of which split the weights come, one a model.
+        measured_at: at how many locations the figures of each model's card were measured.
         held_out_by: what the folds kept together, where each media was predicted by a model of other folds.
         familiar: how far the locations lie from what the model has learnt from; None where its card cannot
             tell.
@@ -415,6 +424,7 @@ class PredictionFacts(Facts):
     batch_size: int | None = None
     limits: dict[str, int | float | None] | None = None
     trained_on: tuple[TrainedOn, ...] = ()
+    measured_at: tuple[MeasuredAt, ...] = ()
     held_out_by: str | None = None
     familiar: Compared | None = None
     event: Annotated[EventPooling, PlainSerializer(_pooling_as_json)] | None = None
@@ -428,6 +438,21 @@ class PredictionFacts(Facts):
     shares: dict[str, SharesShift] | None = None
     kept: int | None = None
 
+    @property
+    def models_measured_at(self) -> tuple[MeasuredAt, ...]:
+        """The same, of older versions what they say of the training."""
+        names = [model.only_location for model in self.trained_on if model.only_location is not None]
+        return self.measured_at or tuple(
+            MeasuredAt(locations=1, effective=1, only=name) for name in dict.fromkeys(names)
+        )
+
+    @property
+    def few_locations(self) -> tuple[str, ...]:
+        """What must stand above all that is made of these predictions; empty but of models measured at few
+        locations."""
+        sentences = (describe_few_locations(one, "The model was measured") for one in self.models_measured_at)
+        return tuple(dict.fromkeys(sentence for sentence in sentences if sentence))
+
 
 def facts_of_card(card: Card) -> PredictionFacts:
     """What predictions keep of their model's card, so that they can be pooled, ranked and judged alone.
@@ -439,6 +464,7 @@ def facts_of_card(card: Card) -> PredictionFacts:
         model_name=card.name,
         calibration=card.calibration.fitted_on,
         trained_on=() if card.trained_on is None else (card.trained_on,),
+        measured_at=() if card.figures_at is None else (card.figures_at,),
         event=None if card.event is None else card.event.without_figures(),
         exclusive=card.calibration.exclusive,
         taxonomy=ModelTree.from_json(card.taxonomy, "The model's taxonomy") if card.taxonomy else None,

@@ -77,6 +77,7 @@ def write_card(
     tables: Sequence[str],
     steps: Sequence[NextStep],
     doubts: Sequence[str] = (),
+    few_locations: Sequence[str] = (),
     show_people: bool = False,
     sure: float,
 ) -> Path:
@@ -91,6 +92,7 @@ def write_card(
         tables: names of the files beside it, for the page's links.
         steps: what can be done next.
         doubts: what must be known before answers are believed, in sentences.
+        few_locations: what stands at the top, of a model measured at too few.
         show_people: show all photos as they are.
         sure: the confidence from which a box counts.
     """
@@ -101,6 +103,7 @@ def write_card(
         tables=tables,
         steps=steps,
         doubts=doubts,
+        few=few_locations,
         show_people=show_people,
         hours=HOURS,
         months=calendar.month_name[1:],

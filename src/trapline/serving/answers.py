@@ -18,7 +18,15 @@ import numpy.typing as npt
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, Limits, choose_box, prepare
 from trapline.metrics import labels_said
-from trapline.models import FAR, NO_PROBABILITY, Card, Coordinates, ModelFile, blank_column
+from trapline.models import (
+    FAR,
+    NO_PROBABILITY,
+    Card,
+    Coordinates,
+    ModelFile,
+    blank_column,
+    few_locations_doubt,
+)
 
 if TYPE_CHECKING:
     from trapline.prediction import Ranks
@@ -293,6 +301,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
         "calibration": card.calibration.fitted_on,
         "thresholds": dict(card.thresholds),
         "sees": sees(card),
+        "few_locations": few_locations_doubt(card) or None,
     }
 
 

@@ -145,6 +145,9 @@ class ModelDocument(Document):
     sees: Literal["crops", "photos"] | None = Field(
         description="What it learnt to look at: photos cut to boxes, which you send, or whole photos."
     )
+    few_locations: str | None = Field(
+        None, description="What must be known first of a model measured at too few locations; null of others."
+    )
     computed_by: str | None = Field(
         None,
         description="Of a gateway: the fingerprint that the model server states; null if it states none.",

@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.models import Calibration, EventPooling, Interval, apply_calibration, choose_calibration
+from trapline.models import (
+    AtNewLocations,
+    Calibration,
+    EventPooling,
+    Interval,
+    MeasuredAt,
+    apply_calibration,
+    at_new_locations,
+    blank_column,
+    choose_calibration,
+)
 from trapline.prediction import FIXED, Level, PredictionFacts, Predictions, probability_columns
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.arrays import Flags, Floats, Rows
@@ -31,6 +41,9 @@ class Judged:
         calibration: for the model file.
         metrics: name -> value and interval over locations or, where these do not tell, events.
         measured_on: for people.
+        measured_at: at how many locations.
+        new_locations: figure -> what it will be on new ones; empty where the locations that were judged are
+            too few, or are trained on too.
         event: how the media of an event are pooled, and figures of events; None without events.
         held_out_by: what the folds kept together, where each media was predicted by a model of other folds.
     """
@@ -40,6 +53,8 @@ class Judged:
     calibration: Calibration
     metrics: dict[str, Interval]
     measured_on: str
+    measured_at: MeasuredAt
+    new_locations: AtNewLocations
     event: EventPooling | None = None
     held_out_by: str | None = None
 
@@ -121,7 +136,36 @@ def judge(
     calibration = calibration.model_copy(
         update={"prior_shift": base.prior_shift, "blank_kept": base.blank_kept}
     )
-    return Judged(rows, probabilities, calibration, metrics, described, event, None if folds is None else by)
+    locations = selected.catalog.table["location_id"]
+    own = told & _at_unseen(locations, rows, selected.train, folds)
+    return Judged(
+        rows,
+        probabilities,
+        calibration,
+        metrics,
+        described,
+        MeasuredAt.at(locations[rows[told].tolist()].to_list()),
+        at_new_locations(
+            truth[own],
+            probabilities[own],
+            locations[rows[own].tolist()].to_list(),
+            blank=blank_column(selected.labels),
+            exclusive=base.exclusive,
+            seed=recipe.seed,
+        ),
+        event,
+        None if folds is None else by,
+    )
+
+
+def _at_unseen(locations: pl.Series, rows: Rows, train: Rows, folds: Rows | None) -> Flags:
+    """[rows]: whether a media's model was trained on none of its location, so that it tells of new ones."""
+    judged = locations[rows.tolist()]
+    if folds is None:
+        return np.asarray(~judged.is_in(locations[train.tolist()].implode()).fill_null(True), bool)
+    of_one_fold = pl.col("fold").n_unique().over("location") == 1
+    alone = pl.DataFrame({"location": judged, "fold": folds}).select(of_one_fold)
+    return np.asarray(alone.to_series(), bool)
 
 
 def with_note(judged: Judged, note: str) -> Judged:
@@ -176,6 +220,7 @@ def predictions_of(
     facts = replace(
         facts,
         held_out_by=judged.held_out_by,
+        measured_at=(judged.measured_at,),
         exclusive=isinstance(recipe, LabelRecipe) and recipe.exclusive,
         event=None if judged.event is None else judged.event.without_figures(),
     )

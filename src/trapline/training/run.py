@@ -165,6 +165,8 @@ def _card_fields(
         "training_data": data_summary(learner.selected, recipe.preprocessing.crop),
         "metrics": judged.metrics,
         "metrics_on": judged.measured_on,
+        "measured_at": judged.measured_at,
+        "new_locations": judged.new_locations,
         "backbone": {"name": origin.name, "fingerprint": origin.fingerprint},
         "notices": origin.notices,
         "versions": {name: version(name) for name in learner.libraries},

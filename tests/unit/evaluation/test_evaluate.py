@@ -156,19 +156,58 @@ def test_locations_in_training_and_evaluation_are_a_leak() -> None:
     assert "1 locations have media in training and evaluation (L0)" in found.leak.findings[0]
 
 
-def test_one_camera_judged_later_is_no_leak_and_one_note_says_how_far_the_figures_carry() -> None:
+def test_one_camera_judged_later_is_no_leak_and_stands_in_a_box_above_the_figures() -> None:
     catalog, predictions = world()
     alone = catalog.with_table(catalog.table.with_columns(pl.lit("L0").alias("location_id")))
     facts = PredictionFacts(trained_on=(TrainedOn(parts=("train",), split="another", only_location="L0"),))
     found = evaluate(alone, predictions, part="test", samples=20)
     assert found.leak.findings == ()
     about = [note for note in found.notes if "camera" in note or "carry" in note or "locations" in note]
-    assert about == [
-        "All photos are of one location (L0): figures hold on this camera only, and tell nothing of another."
-    ]
+    assert about == [], "it is said once"
+    (box,) = found.few_locations
+    assert box.startswith("These figures were measured at one location (L0)")
+    assert found.new_locations == {}
     elsewhere = catalog.with_table(catalog.table.drop("split"))
-    told = evaluate(elsewhere, replace(predictions, facts=facts), samples=20).notes
-    assert told[0].startswith("The model was trained at one location (L0) alone")
+    (told,) = evaluate(elsewhere, replace(predictions, facts=facts), samples=20).few_locations
+    assert told.startswith("The model was measured at one location (L0)"), (
+        "of older versions' predictions too"
+    )
+    assert told.endswith("This is such an evaluation, at 6 locations.")
+
+
+@pytest.mark.parametrize(("locations", "told"), [(1, True), (4, True), (10, False)])
+def test_too_few_locations_stand_above_the_figures_and_enough_tell_of_new_ones(
+    locations: int, told: bool
+) -> None:
+    catalog, predictions = world(locations=locations)
+    found = evaluate(catalog, predictions, training=[], samples=20)
+    assert bool(found.few_locations) == told
+    assert ("FEW LOCATIONS: These figures were measured at" in found.to_text()) == told
+    assert bool(found.new_locations) != told
+    assert Evaluation.model_validate_json(found.model_dump_json()) == found.model_copy(update={"root": None})
+    if not told:
+        one, ten = found.new_locations["accuracy"]
+        assert (one.locations, ten.locations) == (1, 10)
+        assert one.low <= ten.low <= found.metrics["accuracy"].value <= ten.high <= one.high
+        assert "New locations: Accuracy" in found.to_text()
+        assert "the mean over locations like these); at one new location" in found.to_text()
+
+
+def test_locations_that_were_trained_on_tell_nothing_of_new_ones() -> None:
+    catalog, predictions = world(locations=20)
+    every = [f"L{number}" for number in range(20)]
+    assert evaluate(catalog, predictions, training=every, samples=20).new_locations == {}
+    assert evaluate(catalog, predictions, training=every[:10], samples=20).new_locations
+
+
+def test_seasons_of_one_camera_claim_no_locations() -> None:
+    catalog, predictions = world()
+    seasons = pl.Series("season", [f"S{number % 4}" for number in range(len(catalog))])
+    one = catalog.with_table(catalog.table.with_columns(pl.lit("L0").alias("location_id"), seasons))
+    found = evaluate(one, predictions, training=[], over="season", samples=20)
+    assert found.metrics["accuracy"].low is not None
+    assert found.new_locations == {}
+    assert any("over seasons, not locations" in note or "only 4 seasons" in note for note in found.notes)
 
 
 def test_a_split_in_order_of_time_shares_locations_on_purpose_in_the_report_too() -> None:

@@ -18,8 +18,9 @@ from trapline.models.calibrated import (
     fit_calibration,
     scale_logits,
 )
-from trapline.models.doubts import calibration_doubts, card_doubts, promise_doubt
+from trapline.models.doubts import card_doubts, few_locations_doubt, promise_doubt
 from trapline.models.graph_probabilities import append_probabilities
+from trapline.models.new_locations import MeasuredAt
 
 PLACES = tuple(f"L{place}" for place in range(8))
 
@@ -40,13 +41,12 @@ def card_of(calibration: Calibration, **more: Any) -> Card:
     ("calibration", "words"),
     [
         (Calibration(), []),
-        (Calibration(locations=PLACES[:1]), []),
         (Calibration(method="temperature", temperature=1.4, locations=PLACES), []),
         (Calibration(method="temperature", temperature=1.4), []),
-        (Calibration(method="temperature", temperature=1.4, locations=PLACES[:1]), ["rests on 1 location;"]),
+        (Calibration(method="temperature", temperature=1.4, locations=PLACES[:1]), ["at one location:"]),
         (
             Calibration(method="labels", slopes=(1,) * 3, offsets=(0,) * 3, locations=PLACES[:4]),
-            ["rests on 4 locations;"],
+            ["Measured at 4 locations: too few"],
         ),
         (Calibration(method="temperature", temperature=0.06, locations=PLACES), ["0.06 is extreme"]),
         (
@@ -55,7 +55,7 @@ def card_of(calibration: Calibration, **more: Any) -> Card:
         ),
         (
             Calibration(method="temperature", temperature=20, locations=PLACES[:2]),
-            ["rests on 2 locations", "20 is extreme"],
+            ["Measured at 2 locations: too few", "20 is extreme"],
         ),
     ],
     ids=str,
@@ -63,7 +63,7 @@ def card_of(calibration: Calibration, **more: Any) -> Card:
 def test_a_calibration_with_little_behind_it_is_told_with_a_doubt(
     calibration: Calibration, words: list[str]
 ) -> None:
-    doubts = calibration_doubts(card_of(calibration))
+    doubts = card_doubts(card_of(calibration))
     assert len(doubts) == len(words)
     assert all(word in doubt for word, doubt in zip(words, doubts, strict=True))
 
@@ -74,6 +74,26 @@ def test_a_model_of_one_camera_says_once_that_it_holds_on_this_camera_only() -> 
     (doubt,) = card_doubts(card)
     assert "at one location (L0)" in doubt
     assert "on this camera only" in doubt
+
+
+@pytest.mark.parametrize(
+    ("media", "words"),
+    [
+        ({}, "no known location"),
+        ({"L0": 80}, "at one location (L0)"),
+        ({f"L{number}": 20 for number in range(4)}, "Measured at 4 locations: too few"),
+        ({"L0": 900} | {f"L{number}": 2 for number in range(1, 12)}, "at 12 locations, most of whose media"),
+        ({f"L{number}": 20 for number in range(10)}, ""),
+    ],
+)
+def test_what_is_measured_at_too_few_locations_says_so_and_what_others_came_to(
+    media: dict[str, int], words: str
+) -> None:
+    card = card_of(Calibration(), measured_at=MeasuredAt.of(media))
+    assert Card.model_validate_json(card.model_dump_json()) == card
+    doubt = few_locations_doubt(card)
+    assert (words in doubt) if words else doubt == ""
+    assert ("In our trials" in doubt) == bool(words)
 
 
 def graph_of(card: Card, logits: np.ndarray) -> np.ndarray:
@@ -167,7 +187,7 @@ def test_a_calibration_is_fitted_to_logits_whose_priors_are_put_right() -> None:
 @pytest.mark.parametrize(("temperature", "extreme"), [(0.1, True), (0.11, False), (9.99, False), (10, True)])
 def test_a_temperature_near_the_ends_of_its_range_is_doubted(temperature: float, extreme: bool) -> None:
     calibration = Calibration(method="temperature", temperature=temperature, locations=PLACES[:5])
-    found = calibration_doubts(card_of(calibration))
+    found = [doubt for doubt in card_doubts(card_of(calibration)) if "extreme" in doubt]
     assert bool(found) is extreme
 
 

@@ -155,7 +155,9 @@ def test_a_page_of_events_names_them_and_has_their_seasons_labels_and_one_locati
     assert "<h2>Season by season</h2>" in text
     assert "Log loss of shared labels" in text
     assert "mean of the labels" in text
-    assert "All events are of one location" in text
+    assert "Too few locations to tell of others" in text
+    assert "measured at one location (L0)" in text
+    assert "What to expect at a new location" not in text
     assert "Share of events whose every label is said" in text
     assert NASTY not in text
 

@@ -68,6 +68,19 @@ def test_without_folds_the_temperature_and_the_figures_are_of_the_same_media_and
     assert judged.held_out_by is None
 
 
+def test_only_media_of_locations_that_training_did_not_have_tell_of_new_locations() -> None:
+    selected, logits, folds = drawn()
+    judged = judge(RECIPE, selected, np.arange(90), logits, Calibration(), folds=folds)
+    assert (judged.measured_at.locations, judged.measured_at.effective) == (15, 15)
+    assert [one.locations for one in judged.new_locations["accuracy"]] == [1, 10]
+    turned = np.random.default_rng(0).permutation(folds)  # each location has media in every fold
+    again = judge(RECIPE, selected, np.arange(90), logits, Calibration(), folds=turned)
+    assert again.new_locations == {}
+    assert again.measured_at == judged.measured_at
+    validated = judge(RECIPE, selected, np.arange(90), logits, Calibration())  # all of them train, too
+    assert validated.new_locations == {}
+
+
 def test_how_the_events_of_a_fold_are_pooled_is_chosen_on_the_other_folds_alone() -> None:
     selected, logits, folds = drawn()
     events = [f"e{n // 2}" for n in range(90)]  # thirty media a fold: none of two folds

@@ -201,7 +201,8 @@ def write(
         if not isinstance(done, Written):
             raise TypeError(f"it gave a {type(done).__name__} and not what was Written")
     own = [] if job.thresholds is None else [job.thresholds.describe()]
-    notes = [*own, *done.notes, *_notes_of_catalog(catalog)]
+    told = () if predictions is None or "model" not in sources.observers else predictions.facts.few_locations
+    notes = [*told, *own, *done.notes, *_notes_of_catalog(catalog)]
     return WriteReport(
         chosen.name,
         output,
