@@ -94,7 +94,7 @@ def _of_locations(events: pl.DataFrame) -> str:
 METHOD = (
     "at each rank, of the media that no finer rank answers: the lowest threshold whose one-sided bound of "
     "precision (Clopper-Pearson at the effective number of media, Korn & Graubard 1998, Kish 1965; with one "
-    "more group, all of it wrong, imagined, Fay & Feuer 1997; the lower of the two) keeps the promise, "
+    "more group, half of it wrong, imagined, Fay & Feuer 1997; the lower of the two) keeps the promise, "
     "tried in a fixed order (Angelopoulos et al. 2021)"
 )
 
