@@ -94,7 +94,9 @@ def test_an_imported_model_goes_every_way(
         output = tmp_path / f"{method}.onnx"
         run("recalibrate", model, catalog, "--method", method, "-o", output)
         assert api.open_model(output).card.calibration.method == method
-    assert "not 'platt'" in run("recalibrate", model, catalog, "--method", "platt", "-o", output, "--force", status=2)
+    assert "not 'platt'" in run(
+        "recalibrate", model, catalog, "--method", "platt", "-o", output, "--force", status=2
+    )
 
     several = tmp_path / "several.onnx"
     about = {"labels": ("a", "b"), "scaling": "0-1", "output": "scores", "activation": "sigmoid"}
