@@ -206,3 +206,26 @@ def test_tables_of_the_same_folds_are_combined_to_one(world) -> None:
     told = [replace(one, facts=replace(one.facts, held_out_by="location")) for one in members]
     assert learn_combination(told, catalog).facts.held_out_by == "location"
     assert learn_combination([told[0], members[1]], catalog).facts.held_out_by is None
+
+
+def test_a_combination_has_offsets_where_other_locations_bear_them(world, tmp_path: Path) -> None:
+    catalog, members, truth = world
+    shifted = []
+    for one in members:
+        powers = one.probabilities() * np.exp([2.0, 0.0, -2.0])
+        shifted.append(member(one.facts.recipe, powers / powers.sum(axis=1, keepdims=True)))
+    found = learn_combination(shifted, catalog)
+    learnt = Combination.of(found.facts)
+    assert set(learnt.offsets) == set(LABELS)
+    assert learnt.offsets["hare"] < -0.5 < 0.5 < learnt.offsets["fox"]
+    rows = np.arange(MEDIA)
+    before = -np.log(
+        combine(shifted, catalog, replace(learnt, slopes={}, offsets={})).probabilities()[rows, truth]
+    )
+    assert -np.log(found.probabilities()[rows, truth]).mean() < before.mean() - 0.02, "by other locations"
+    found.save(tmp_path / "learnt.parquet")
+    kept = Combination.of(Predictions.load(tmp_path / "learnt.parquet").facts)
+    assert kept == learnt
+    again = combine(shifted[::-1], catalog, kept).probabilities()
+    assert again == pytest.approx(combine(shifted, catalog, learnt).probabilities())
+    assert again.sum(axis=1) == pytest.approx(np.ones(MEDIA), abs=1e-5)
