@@ -286,8 +286,12 @@ def _examples(catalog: Catalog, labels: list[str], seed: int) -> dict[str, tuple
         kept = [_foremost(pl.concat([*kept, some.explode("labels")]))]
     chosen = pl.concat(kept)
     photos = catalog.frame.select("media_id", "file_path", "boxes").with_row_index("_row")
-    photos = photos.filter(pl.col("_row").is_in(chosen["_row"].to_list()))
-    by_row = {row["_row"]: _example(row) for row in streamed(photos).iter_rows(named=True)}
+    wanted = pl.col("_row").is_in(chosen["_row"].to_list())
+    by_row = {
+        row["_row"]: _example(row)
+        for some in batches(photos)  # filtered in one query, all names are in memory at once
+        for row in some.filter(wanted).iter_rows(named=True)
+    }
     return {
         label: tuple(by_row[row] for row in chosen.filter(pl.col("labels") == label)["_row"])
         for label in labels or [UNLABELLED]
