@@ -40,8 +40,8 @@ from trapline.metrics import (
     NewLocations,
     Weights,
     accuracy,
-    bootstrap_all,
     encode_truth,
+    estimate_all,
     log_loss,
     new_location_intervals,
 )
@@ -243,7 +243,7 @@ def held_by(truth: Codes, probabilities: Floats, codes: Codes, number: int, time
         order = random.permutation(np.unique(codes))
         inside, rest = np.isin(codes, order[:number]), order[number:]
         sample = (truth[inside], probabilities[inside], codes[inside])
-        mean = bootstrap_all(*sample, metrics_fn=figures)
+        mean = estimate_all(*sample, metrics_fn=figures)
         at = {n: new_location_intervals(*sample, locations=n, metrics_fn=figures) for n in (1, TOGETHER)}
         groups = {
             "all": [rest],

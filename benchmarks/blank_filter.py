@@ -5,7 +5,7 @@ curve: the share of the blanks removed where 5, 10 and 15 % of the photos with a
 zamba publishes 63, 80 and 90 % for its own data). People and vehicles are neither; how many of them are lost
 stands beside it. `chosen elsewhere`: the threshold is the other seasons', as a user's would be; the animals
 that are lost by it in the season are then what they are. The same by burst, of which a filter keeps all
-frames or none. Intervals are 95 %, by bootstrap over the bursts.
+frames or none. Intervals are 95 %, over the bursts.
 
 The scores: the most confident box of the detector in the box, of the photo; of the photo's burst; both,
 weighed as does best on the other seasons; and what a model of photos and one of bursts say of `blank`,
@@ -30,7 +30,7 @@ from PIL import Image
 from trapline import api
 from trapline.catalog import Catalog
 from trapline.formats import read
-from trapline.metrics import bootstrap_ratio
+from trapline.metrics import estimate_ratio
 from trapline.prediction import Predictions
 
 LOST = (0.05, 0.10, 0.15)
@@ -73,7 +73,7 @@ def share(hits: Mask, among: Mask, bursts: npt.NDArray[np.str_]) -> str:
     """`63 % (58–70)`."""
     if not among.any():
         return "none"
-    found = bootstrap_ratio(hits & among, among, bursts)
+    found = estimate_ratio(hits & among, among, bursts)
     if found.value is None or found.low is None or found.high is None:
         return f"{100 * (found.value or 0):.0f} %"
     return f"{100 * found.value:.0f} % ({100 * found.low:.0f}–{100 * found.high:.0f})"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import trapline
-from trapline.metrics import bootstrap_all, labels_said, log_loss
+from trapline.metrics import estimate_all, labels_said, log_loss
 from trapline.prediction import Predictions, pool_events
 from trapline.recipes import resolve_recipe
 from trapline.training import crossval
@@ -67,7 +67,7 @@ def _row(said: Predictions, truth: np.ndarray, events: np.ndarray, samples: int)
     values = said.probabilities().astype(float)
     blank = list(said.labels).index("blank")
 
-    loss = bootstrap_all(truth, values, events, samples, metrics_fn=_loss)["loss"]
+    loss = estimate_all(truth, values, events, samples, metrics_fn=_loss)["loss"]
     told = labels_said(values, blank=blank)
     shown = np.delete(truth, blank, axis=1).any(axis=1)
     beside = np.logical_and(truth[:, blank] == 1, np.isin(events, np.unique(events[shown])))

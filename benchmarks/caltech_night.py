@@ -1,7 +1,7 @@
 """Accuracy on caltech-night by location folds: every recipe on the same 967 photos and the same five folds.
 
 Each photo is predicted by a model that never saw its location; temperatures come from the other folds; the
-last epoch is taken, none is chosen. Intervals are 95 %, by bootstrap over the locations. `pooled` is the same
+last epoch is taken, none is chosen. Intervals are 95 %, over the locations. `pooled` is the same
 predictions with the photos of a visit (one location, at most 5 minutes apart) averaged.
 
 usage: python benchmarks/caltech_night.py CALTECH_NIGHT -o FOLDER [--row NAME …]

@@ -104,7 +104,7 @@ def judge_intervals(pool: Sums, count: int, sets: int) -> dict[str, tuple[float,
         rows = random.integers(0, len(pool["media"]), count)
         survey = {name: values[rows] for name, values in pool.items()}
         truth = known_truth(total, survey)
-        found = metrics.bootstrap_sums(
+        found = metrics.estimate_sums(
             survey, figures=lambda sums: {name: value[..., None] for name, value in chosen(sums).items()}
         )
         for name, (one,) in found.items():

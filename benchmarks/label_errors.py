@@ -77,7 +77,7 @@ def row(catalog: Catalog, share: float, seed: int, folder: Path) -> str:
     truth, values = out_of_fold(flawed, folder)
     theirs = ask_cleanlab(truth, values, folder)
     doubt = metrics.label_doubt(truth, values)
-    estimate = metrics.bootstrap_vectors(
+    estimate = metrics.estimate_vectors(
         truth, values, flawed.table["location_id"].to_numpy(), metrics_fn=metrics.wrong_label_shares
     )["of_all"][0]
     number = [f"{len(truth) * (one or 0):.0f}" for one in (estimate.value, estimate.low, estimate.high)]

@@ -4,7 +4,7 @@ Four folds, one a season (S1 to S4). The prior that is put back, the calibration
 regularisation and the pooling behind the figures of a season come from the other seasons. The score is the
 mean binary log loss over the 14 labels that have an example, over all 299 events. *Known*: only cells (event,
 label) whose label the training seasons show; no model can learn elk from seasons without elk. The columns S1
-to S4 are of known cells. Intervals are 95 %, by bootstrap over the events.
+to S4 are of known cells. Intervals are 95 %, over the events.
 
 usage: python benchmarks/trailcam_bursts.py TRAILCAM_BURSTS -o FOLDER [--row NAME …] [--table]
 
@@ -195,7 +195,7 @@ class Judge:
 
 
 def interval(losses: npt.NDArray[np.float64], counted: npt.NDArray[np.bool_]) -> str:
-    """`0.100 (0.090–0.110)`: the mean of the counted cells, by bootstrap over the rows."""
+    """`0.100 (0.090–0.110)`: the mean of the counted cells, with its interval over the rows."""
     sums, counts = (losses * counted).sum(axis=1), counted.sum(axis=1)
     random = np.random.default_rng(SEED)
     drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=SAMPLES)

@@ -35,7 +35,7 @@ import onnx
 from PIL import Image
 
 from trapline.images import CropPolicy, Preprocessing, prepare
-from trapline.metrics import bootstrap_ratio, log_loss
+from trapline.metrics import estimate_ratio, log_loss
 from trapline.models import (
     Calibration,
     Card,
@@ -364,7 +364,7 @@ def figures(judge: Judge, logits: Floats, card: Card, name: str) -> dict[str, In
             safe = (said == KINDS.index("person")) | (said == len(KINDS))
             hits = {"recall": said == number} | ({"not_shown": safe} if kind == "person" else {})
             for figure, hit in hits.items():
-                share = bootstrap_ratio(hit[among], np.ones(among.sum()), judge.units[rows][among])
+                share = estimate_ratio(hit[among], np.ones(among.sum()), judge.units[rows][among])
                 if (interval := Interval.of(share)) is not None:
                     found[f"{kind}_{figure}_{one.replace('-', '_')}_{name}"] = interval
             figure = found[f"{kind}_recall_{one.replace('-', '_')}_{name}"]

@@ -2582,7 +2582,7 @@ def evaluate(
         training: the catalog the model was trained on, if it is another, or the ids of its locations.
         name: what the model is called in the report.
         over: what the intervals are over.
-        samples: as of `metrics.bootstrap`, for the intervals.
+        samples: as of `metrics.estimate`, for the intervals.
         pictures: worst mistakes that the report shows.
         unknown_labels: what becomes of true labels that the model does not know.
         several_labels: what becomes of photos with several labels and a model that says one.

@@ -15,7 +15,7 @@ import polars as pl
 
 from trapline.catalog import Catalog, Groups, event_key, frame_order, label_events, without_held
 from trapline.errors import DataError, UsageError
-from trapline.metrics import bootstrap_all, encode_truth, measure
+from trapline.metrics import encode_truth, estimate_all, measure
 from trapline.models import (
     Asked,
     Calibration,
@@ -233,7 +233,7 @@ class _Shown:
             measure, blank=blank_column(self.labels), exclusive=of.exclusive
         )
         before, after = (
-            as_intervals(bootstrap_all(truth, values, keys, metrics_fn=figures)) for values in (old, new)
+            as_intervals(estimate_all(truth, values, keys, metrics_fn=figures)) for values in (old, new)
         )
         return before, after, change_of(truth, old, new, keys, figures)
 

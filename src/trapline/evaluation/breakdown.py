@@ -41,7 +41,7 @@ def _label_figures(
 def per_label(matched: Matched, resampling: Resampling) -> tuple[LabelResult, ...]:
     """The figures of every label, with intervals."""
     counts = metrics.count_labels(matched.truth, matched.probabilities, blank=matched.blank)
-    figures = metrics.bootstrap_vectors(
+    figures = metrics.estimate_vectors(
         matched.truth,
         matched.probabilities,
         *(resampling.groups, resampling.samples, resampling.seed),

@@ -89,7 +89,7 @@ def evaluate(
         part: the part of the split to judge on. None: the one part that was predicted, if the predictions
             are for no other; otherwise all media of the catalog.
         name: of the model, for the report; by default what the predictions say.
-        samples: as of `metrics.bootstrap`, for the 95 % intervals.
+        samples: as of `metrics.estimate`, for the 95 % intervals.
         seed: likewise.
         over: what the intervals are over. None: locations, unless all photos come from one: then intervals
             over its events say at least how sure the figures are for that one location.

@@ -43,12 +43,12 @@ class Resampling:
             figures: which, as a function of truth, probabilities and weights.
         """
         return as_intervals(
-            metrics.bootstrap_all(true, sums, self.groups, self.samples, self.seed, metrics_fn=figures)
+            metrics.estimate_all(true, sums, self.groups, self.samples, self.seed, metrics_fn=figures)
         )
 
     def share(self, part: ArrayLike, whole: ArrayLike) -> Interval | None:
         """Σ part / Σ whole with its 95 % interval; None where the whole is empty."""
-        return Interval.of(metrics.bootstrap_ratio(part, whole, self.groups, self.samples, self.seed))
+        return Interval.of(metrics.estimate_ratio(part, whole, self.groups, self.samples, self.seed))
 
 
 def precision_recall_f1(right: int, predicted: int, support: int) -> dict[str, float | None]:

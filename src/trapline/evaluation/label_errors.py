@@ -159,7 +159,7 @@ def _estimate(matched: Matched, seed: int) -> tuple[Interval | None, list[Interv
     labels = len(matched.labels)
     if matched.kept is not None:
         return None, [None] * labels
-    shares = metrics.bootstrap_vectors(
+    shares = metrics.estimate_vectors(
         matched.truth,
         matched.probabilities,
         matched.media["location_id"].fill_null("").to_numpy(),

@@ -28,7 +28,7 @@ class CellFigures:
         cells: the location and season of each.
         sums: by name [cells, D].
         groups: [cells], what is drawn together.
-        samples: as of `metrics.bootstrap`.
+        samples: as of `metrics.estimate`.
         seed: likewise.
         several: the model can say several labels.
         exclusive: as of `metrics.measure`, likewise `kept`.
@@ -52,13 +52,13 @@ class CellFigures:
             for name, values in self.sums.items()
         }
 
-    def _bootstrap(self, cells: npt.NDArray[np.bool_], figures: Any) -> dict[str, list[metrics.Estimate]]:
+    def _estimate(self, cells: npt.NDArray[np.bool_], figures: Any) -> dict[str, list[metrics.Estimate]]:
         codes = np.unique(self.groups[cells], return_inverse=True)[1]
         by_group = {}
         for name, values in self.sums.items():
             by_group[name] = np.zeros((int(codes.max()) + 1, values.shape[1]))
             np.add.at(by_group[name], codes, values[cells])
-        return metrics.bootstrap_sums(by_group, self.samples, self.seed, figures=figures)
+        return metrics.estimate_sums(by_group, self.samples, self.seed, figures=figures)
 
     def measure(self, cells: npt.NDArray[np.bool_]) -> dict[str, Interval]:
         """Every figure that follows from sums, with its interval, of the media of some cells."""
@@ -70,7 +70,7 @@ class CellFigures:
                 return figures
             return {name: value for name, value in figures.items() if metrics.knows_enough(name, self.kept)}
 
-        estimates = self._bootstrap(cells, figures)
+        estimates = self._estimate(cells, figures)
         return as_intervals({name: one[0] for name, one in estimates.items()})
 
     def exact(self) -> Interval | None:
@@ -79,7 +79,7 @@ class CellFigures:
         def share(sums: Mapping[str, Floats]) -> dict[str, Floats]:
             return {"exact": sums["exact"] / sums["media"]}
 
-        return Interval.of(self._bootstrap(np.ones(len(self.groups), np.bool_), share)["exact"][0])
+        return Interval.of(self._estimate(np.ones(len(self.groups), np.bool_), share)["exact"][0])
 
     def by_label(self) -> dict[str, list[Interval | None]]:
         """Precision, recall and F1 of every label, and the log loss of each where there can be several."""
@@ -89,7 +89,7 @@ class CellFigures:
             losses = {"log_loss": sums["losses"] / sums["media"]} if self.several else {}
             return losses | {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
 
-        estimates = self._bootstrap(np.ones(len(self.groups), np.bool_), figures)
+        estimates = self._estimate(np.ones(len(self.groups), np.bool_), figures)
         return {name: [Interval.of(one) for one in every] for name, every in estimates.items()}
 
 

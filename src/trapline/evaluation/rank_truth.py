@@ -63,7 +63,7 @@ def truth_by_rank(
         classes: of the model.
         groups: what the intervals are over, one for each media of the catalog.
         unknown_are_wrong: media of labels that the tree does not know are among them.
-        samples: as of `metrics.bootstrap`, for the intervals.
+        samples: as of `metrics.estimate`, for the intervals.
         seed: likewise.
     """
     values = predictions.probabilities()

@@ -109,7 +109,7 @@ def evaluate_ranks(
             said of them but their kind is wrong; else they are left out.
         way: `rolled-up` answers stop where the evidence does; `greedy` is the published descent, at each node
             to the most probable child and always to a leaf.
-        samples: as of `metrics.bootstrap`, for the intervals.
+        samples: as of `metrics.estimate`, for the intervals.
         seed: likewise.
     """
     ranks = Ranks.of_facts(predictions.labels, predictions.facts)

@@ -27,11 +27,11 @@ from .inputs import task_of as task_of
 from .intervals import WITHOUT_INTERVAL as WITHOUT_INTERVAL
 from .intervals import Estimate as Estimate
 from .intervals import MetricsFunction as MetricsFunction
-from .intervals import bootstrap as bootstrap
-from .intervals import bootstrap_all as bootstrap_all
-from .intervals import bootstrap_ratio as bootstrap_ratio
-from .intervals import bootstrap_sums as bootstrap_sums
-from .intervals import bootstrap_vectors as bootstrap_vectors
+from .intervals import estimate as estimate
+from .intervals import estimate_all as estimate_all
+from .intervals import estimate_ratio as estimate_ratio
+from .intervals import estimate_sums as estimate_sums
+from .intervals import estimate_vectors as estimate_vectors
 from .intervals import leave_out_weights as leave_out_weights
 from .label_errors import confident_joint as confident_joint
 from .label_errors import label_doubt as label_doubt

@@ -57,7 +57,7 @@ class Estimate:
     high: float | None = None
 
 
-def bootstrap(
+def estimate(
     metric_fn: MetricFunction,
     truth: ArrayLike,
     probabilities: ArrayLike,
@@ -84,10 +84,10 @@ def bootstrap(
     def one(truth: ArrayLike, probabilities: ArrayLike, weights: Weights) -> dict[str, Floats]:
         return {"figure": metric_fn(truth, probabilities, weights)}
 
-    return bootstrap_all(truth, probabilities, groups, samples, seed, metrics_fn=one)["figure"]
+    return estimate_all(truth, probabilities, groups, samples, seed, metrics_fn=one)["figure"]
 
 
-def bootstrap_ratio(
+def estimate_ratio(
     above: ArrayLike, below: ArrayLike, groups: ArrayLike, samples: int = 1000, seed: int = 42
 ) -> Estimate:
     """Σ above / Σ below over media, each [N], with its interval over `groups` [N]."""
@@ -100,7 +100,7 @@ def bootstrap_ratio(
     return _leave_out(shares, codes_of(groups, len(wholes)), samples, seed)["share"][0]
 
 
-def bootstrap_all(
+def estimate_all(
     truth: ArrayLike,
     probabilities: ArrayLike,
     groups: ArrayLike,
@@ -113,7 +113,7 @@ def bootstrap_all(
     """Every figure of `metrics_fn` (by default all registered ones) with its interval.
 
     Args:
-        truth: as of `bootstrap`, likewise the next four.
+        truth: as of `estimate`, likewise the next four.
         probabilities: see there.
         groups: see there.
         samples: see there.
@@ -122,7 +122,7 @@ def bootstrap_all(
             within 0..1 are shares.
         differences: they are differences of such figures, and may be of either sign.
     """
-    vectors = bootstrap_vectors(
+    vectors = estimate_vectors(
         truth,
         probabilities,
         groups,
@@ -134,7 +134,7 @@ def bootstrap_all(
     return {name: estimates[0] for name, estimates in vectors.items()}
 
 
-def bootstrap_vectors(
+def estimate_vectors(
     truth: ArrayLike,
     probabilities: ArrayLike,
     groups: ArrayLike,
@@ -144,24 +144,24 @@ def bootstrap_vectors(
     metrics_fn: MetricsFunction,
     differences: bool = False,
 ) -> dict[str, list[Estimate]]:
-    """As `bootstrap_all`, for figures that are lists: `metrics_fn` answers [B, M], M estimates come back."""
+    """As `estimate_all`, for figures that are lists: `metrics_fn` answers [B, M], M estimates come back."""
     figures = partial(metrics_fn, *check(truth, probabilities))
     codes = codes_of(groups, len(np.asarray(truth)))
     return _leave_out(figures, codes, samples, seed, differences=differences)
 
 
-def bootstrap_sums(
+def estimate_sums(
     sums: Mapping[str, Floats],
     samples: int = 1000,
     seed: int = 42,
     *,
     figures: Callable[[Mapping[str, Floats]], Mapping[str, Floats]],
 ) -> dict[str, list[Estimate]]:
-    """As `bootstrap_vectors`, of sums over groups: the same intervals, however many media there are.
+    """As `estimate_vectors`, of sums over groups: the same intervals, however many media there are.
 
     Args:
         sums: each [groups, D], of the groups in their order.
-        samples: as of `bootstrap`, likewise the next.
+        samples: as of `estimate`, likewise the next.
         seed: see there.
         figures: of sums [..., D] the figures, each [..., M].
     """

@@ -71,7 +71,7 @@ def new_location_intervals(
         locations: how many new ones are measured together.
         samples: drawings of them; where one is new it is each of those that there are, up to so many.
         seed: of the drawings.
-        metrics_fn: as of `bootstrap_all`.
+        metrics_fn: as of `estimate_all`.
 
     Raises:
         DataError: arrays that do not fit.

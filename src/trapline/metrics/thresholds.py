@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.metrics.inputs import Floats, ratio
-from trapline.metrics.intervals import Estimate, bootstrap_sums
+from trapline.metrics.intervals import Estimate, estimate_sums
 from trapline.metrics.promise import STEPS, choose_threshold, lower_bound
 
 Counts = npt.NDArray[np.int64]
@@ -185,7 +185,7 @@ def share_of_sums(hits: Counts, whole: Counts, samples: int, seed: int) -> Estim
     def share(of: Mapping[str, Floats]) -> dict[str, Floats]:
         return {"share": ratio(of["hits"], of["whole"])}
 
-    return bootstrap_sums(sums, samples, seed, figures=share)["share"][0]
+    return estimate_sums(sums, samples, seed, figures=share)["share"][0]
 
 
 def _stand_ins(answers: Counts, right: Counts) -> tuple[Floats, Counts, Indices]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from trapline.metrics import bootstrap_all
+from trapline.metrics import estimate_all
 from trapline.models.card import Interval, as_intervals
 
 Floats = npt.NDArray[np.float64]
@@ -36,4 +36,4 @@ def change_of(
         old = figures(truth, before, weights)
         return {name: value - old[name] for name, value in figures(truth, after, weights).items()}
 
-    return as_intervals(bootstrap_all(truth, after, groups, metrics_fn=difference, differences=True))
+    return as_intervals(estimate_all(truth, after, groups, metrics_fn=difference, differences=True))

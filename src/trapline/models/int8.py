@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from trapline.catalog import Catalog, Groups, fingerprint
 from trapline.errors import DataError, UsageError
-from trapline.metrics import bootstrap_all, encode_truth, measure
+from trapline.metrics import encode_truth, estimate_all, measure
 from trapline.models.calibrated import apply_calibration, blank_column, fit_calibration
 from trapline.models.card import Card, Export, as_intervals
 from trapline.models.changed import change_of
@@ -193,7 +193,7 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         after = apply_calibration(logits, calibration, card.task, card.labels)
         chosen = "the epoch was chosen and the" if "the epoch" in card.metrics_on else "the"
         sentence = f"{where}, on which {chosen} calibration was fitted too"
-        metrics = as_intervals(bootstrap_all(truth, after, groups.keys, metrics_fn=figures))
+        metrics = as_intervals(estimate_all(truth, after, groups.keys, metrics_fn=figures))
         where_taken = compared.media.table["location_id"].to_list()
         changes = {
             "calibration": calibration,

@@ -14,7 +14,7 @@ import polars as pl
 from trapline.catalog import frame_order, label_events
 from trapline.metrics import (
     binary_losses,
-    bootstrap_all,
+    estimate_all,
     fit_scaling,
     log_loss,
     measure,
@@ -84,7 +84,7 @@ def intervals_of(
 ) -> dict[str, Interval]:
     """Every figure with its interval over `groups`."""
     figures = partial(measure, blank=blank_column(labels), exclusive=exclusive)
-    return as_intervals(bootstrap_all(truth, probabilities, groups, seed=seed, metrics_fn=figures))
+    return as_intervals(estimate_all(truth, probabilities, groups, seed=seed, metrics_fn=figures))
 
 
 def judge_events(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog
-from trapline.metrics import bootstrap_ratio, choose_threshold, log_loss
+from trapline.metrics import choose_threshold, estimate_ratio, log_loss
 from trapline.models import EventPooling, PoolingMethod, choose_by_share
 from trapline.prediction import Predictions, pool_events
 from trapline.recipes import Taxa
@@ -320,7 +320,7 @@ class _JudgedMedia:
         curve = {}
         for best in self.bests:
             there = answered_at(rolled, best.level, self.classes.taxonomy, self.classes.names)
-            share = bootstrap_ratio(right & there, (right | wrong) & there, self.groups, _SAMPLES, _SEED)
+            share = estimate_ratio(right & there, (right | wrong) & there, self.groups, _SAMPLES, _SEED)
             figures = {"precision": share.value, "low": share.low, "high": share.high}
             curve[best.level] = {"answered": round(float(there.mean()), 4)} | {
                 name: round(value, 4) for name, value in figures.items() if value is not None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trapline.evaluation.intervals import Resampling
-from trapline.metrics import accuracy, bootstrap
+from trapline.metrics import accuracy, estimate
 
 
 def test_a_share_has_the_interval_of_whole_groups() -> None:
@@ -15,7 +15,7 @@ def test_a_share_has_the_interval_of_whole_groups() -> None:
     assert among is not None
     assert among.value == part.sum() / whole.sum()
     truth, values = np.where(part[whole], 0, 1), np.tile([0.9, 0.1], (whole.sum(), 1))
-    alone = bootstrap(accuracy, truth, values, codes[whole], 200, 3)
+    alone = estimate(accuracy, truth, values, codes[whole], 200, 3)
     assert (among.low, among.high) == pytest.approx((alone.low, alone.high))
 
 

@@ -21,17 +21,17 @@ def as_predictions(hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def test_one_location_gives_no_interval() -> None:
     truth, values = as_predictions(np.array([1, 0, 1, 1]))
-    assert metrics.bootstrap(metrics.accuracy, truth, values, ["a"] * 4) == Estimate(0.75, None, None)
+    assert metrics.estimate(metrics.accuracy, truth, values, ["a"] * 4) == Estimate(0.75, None, None)
 
 
 def test_a_figure_that_is_undefined_is_none() -> None:
-    found = metrics.bootstrap(metrics.macro_auc, [0, 0], [[0.9, 0.1], [0.8, 0.2]], ["a", "b"])
+    found = metrics.estimate(metrics.macro_auc, [0, 0], [[0.9, 0.1], [0.8, 0.2]], ["a", "b"])
     assert found == Estimate(None, None, None)
 
 
 def test_a_flawless_score_has_no_interval_because_nothing_varies() -> None:
     truth, values = as_predictions(np.ones(6))
-    assert metrics.bootstrap(metrics.accuracy, truth, values, [1, 1, 2, 2, 3, 3]) == Estimate(1.0, None, None)
+    assert metrics.estimate(metrics.accuracy, truth, values, [1, 1, 2, 2, 3, 3]) == Estimate(1.0, None, None)
 
 
 def test_a_label_of_one_location_has_no_interval_though_the_others_have() -> None:
@@ -39,7 +39,7 @@ def test_a_label_of_one_location_has_no_interval_though_the_others_have() -> Non
     locations = np.repeat(np.arange(10), 20)
     truth = np.where(locations == 3, 2, random.integers(0, 2, 200))
     values = random.dirichlet(np.ones(3), 200)
-    recalls = metrics.bootstrap_vectors(
+    recalls = metrics.estimate_vectors(
         truth,
         values,
         locations,
@@ -52,8 +52,8 @@ def test_a_label_of_one_location_has_no_interval_though_the_others_have() -> Non
 
 def test_photos_of_one_camera_are_not_counted_as_independent() -> None:
     truth, values = as_predictions(np.repeat([1, 0, 1, 0, 1, 0, 1, 0], 50))
-    by_location = metrics.bootstrap(metrics.accuracy, truth, values, np.repeat(np.arange(8), 50))
-    by_photo = metrics.bootstrap(metrics.accuracy, truth, values, np.arange(400))
+    by_location = metrics.estimate(metrics.accuracy, truth, values, np.repeat(np.arange(8), 50))
+    by_photo = metrics.estimate(metrics.accuracy, truth, values, np.arange(400))
     assert by_location.high - by_location.low > 4 * (by_photo.high - by_photo.low)
 
 
@@ -64,7 +64,7 @@ def test_the_interval_covers_the_true_accuracy_in_about_95_of_100_studies() -> N
         chance = random.beta(6, 2, 40)  # each location has its own accuracy; their mean is 0.75
         hits = (random.random((40, 10)) < chance[:, None]).astype(int).ravel()
         truth, values = as_predictions(hits)
-        found = metrics.bootstrap(metrics.accuracy, truth, values, np.repeat(np.arange(40), 10))
+        found = metrics.estimate(metrics.accuracy, truth, values, np.repeat(np.arange(40), 10))
         covered += found.low <= 0.75 <= found.high
     assert 0.925 <= covered / studies <= 0.975
 
@@ -79,7 +79,7 @@ def test_it_covers_a_share_and_a_loss_also_at_few_locations_of_very_unequal_size
         sizes = np.maximum(1, random.lognormal(3, sigma, count).round())
         right = random.binomial(sizes.astype(int), random.beta(6, 2, count))
         loss = sizes * random.gamma(2, 0.25, count)  # their own means lie around 0.5
-        found = metrics.bootstrap_sums(
+        found = metrics.estimate_sums(
             {"right": right[:, None], "log_loss": loss[:, None], "media": sizes[:, None]},
             figures=lambda sums: {name: sums[name] / sums["media"] for name in ("right", "log_loss")},
         )
@@ -113,14 +113,14 @@ def test_more_locations_than_samples_are_left_out_in_sets_that_the_seed_alone_de
 def test_a_figure_of_twenty_thousand_photos_lies_in_its_interval() -> None:
     random = np.random.default_rng(1)
     truth, values = random.integers(0, 8, 20_000), random.dirichlet(np.ones(8), 20_000)
-    found = metrics.bootstrap_all(truth, values, random.integers(0, 100, 20_000), samples=200)
+    found = metrics.estimate_all(truth, values, random.integers(0, 100, 20_000), samples=200)
     assert found.pop("expected_calibration_error").low is None, "a bias and no spread: no interval"
     assert all(one.low < one.value < one.high for one in found.values())
 
 
 def test_groups_must_be_one_for_each_media() -> None:
     with pytest.raises(DataError, match="one group for each of the 2 media"):
-        metrics.bootstrap(metrics.accuracy, [0, 1], [[1, 0], [0, 1]], ["a"])
+        metrics.estimate(metrics.accuracy, [0, 1], [[1, 0], [0, 1]], ["a"])
 
 
 def shares_and_outcomes() -> tuple[np.ndarray, np.ndarray]:
@@ -135,26 +135,26 @@ def test_the_interval_is_students_on_the_logit_of_the_jackknifes_variance() -> N
     moved = np.array([hits[codes != code].mean() for code in range(9)]) - share
     freedom = min(8, 2 * (moved**2).sum() ** 2 / (moved**4).sum())
     reach = t.ppf(0.975, freedom) * np.sqrt((moved**2).sum()) / (share * (1 - share))
-    found = metrics.bootstrap(metrics.accuracy, truth, values, codes)
+    found = metrics.estimate(metrics.accuracy, truth, values, codes)
     assert found.value == pytest.approx(share)
     assert (found.low, found.high) == pytest.approx(
         (expit(logit(share) - reach), expit(logit(share) + reach))
     )
-    assert found == metrics.bootstrap_all(truth, values, codes)["accuracy"]
-    listed = metrics.bootstrap_vectors(
+    assert found == metrics.estimate_all(truth, values, codes)["accuracy"]
+    listed = metrics.estimate_vectors(
         truth, values, codes, metrics_fn=lambda t, p, w: {"one": metrics.accuracy(t, p, w)[..., None]}
     )
     assert listed == {"one": [found]}
-    ratio = metrics.bootstrap_ratio(hits, np.ones(90), codes)
+    ratio = metrics.estimate_ratio(hits, np.ones(90), codes)
     assert (ratio.low, ratio.high) == pytest.approx((found.low, found.high))
 
 
 def test_a_loss_has_its_interval_on_the_logarithm_and_a_difference_on_its_own_scale() -> None:
     random = np.random.default_rng(2)
     truth, values, codes = random.integers(0, 3, 90), random.dirichlet(np.ones(3), 90), np.arange(90) % 8
-    loss = metrics.bootstrap_all(truth, values, codes)["log_loss"]
+    loss = metrics.estimate_all(truth, values, codes)["log_loss"]
     assert loss.high / loss.value == pytest.approx(loss.value / loss.low)
-    change = metrics.bootstrap_all(
+    change = metrics.estimate_all(
         truth,
         values,
         codes,
@@ -167,8 +167,8 @@ def test_a_loss_has_its_interval_on_the_logarithm_and_a_difference_on_its_own_sc
 def test_sums_give_the_intervals_of_the_media() -> None:
     random = np.random.default_rng(4)
     truth, values, codes = random.integers(0, 4, 300), random.dirichlet(np.ones(4), 300), np.arange(300) % 11
-    of_media = metrics.bootstrap_all(truth, values, codes, 7, 3)
-    of_sums = metrics.bootstrap_sums(
+    of_media = metrics.estimate_all(truth, values, codes, 7, 3)
+    of_sums = metrics.estimate_sums(
         sum_media(truth, values, codes, 11),
         7,
         3,
@@ -183,7 +183,7 @@ def test_sums_give_the_intervals_of_the_media() -> None:
 def test_one_location_that_has_all_mistakes_makes_the_interval_wide_and_not_endless() -> None:
     hits = np.ones(600)
     hits[:10] = 0  # half of the photos of the first of thirty
-    found = metrics.bootstrap(metrics.accuracy, *as_predictions(hits), np.repeat(np.arange(30), 20))
+    found = metrics.estimate(metrics.accuracy, *as_predictions(hits), np.repeat(np.arange(30), 20))
     assert found.low < 0.92
     assert 0.99 < found.high < 1
 
@@ -193,7 +193,7 @@ def test_a_location_that_is_larger_than_all_others_is_not_believed_to_be_all_loc
         np.random.default_rng(0).random(1100) < np.r_[np.full(1000, 0.9), np.repeat(np.arange(10) / 10, 10)]
     )
     codes = np.r_[np.zeros(1000, int), 1 + np.repeat(np.arange(10), 10)]
-    found = metrics.bootstrap(metrics.accuracy, *as_predictions(hits), codes)
+    found = metrics.estimate(metrics.accuracy, *as_predictions(hits), codes)
     assert found.low < 0.3
 
 
@@ -208,7 +208,7 @@ def test_each_figure_has_the_interval_of_its_own_resamples() -> None:
         return {"figures": np.stack([mean, 1000 * mean, rare], axis=-1)}
 
     truth, values = as_predictions(np.ones(60))
-    alone, large, rare = metrics.bootstrap_vectors(truth, values, groups, metrics_fn=two)["figures"]
+    alone, large, rare = metrics.estimate_vectors(truth, values, groups, metrics_fn=two)["figures"]
     assert alone.low is not None
     assert alone.high is not None
     assert alone.low < alone.value < alone.high
@@ -218,7 +218,7 @@ def test_each_figure_has_the_interval_of_its_own_resamples() -> None:
 
 def test_two_locations_are_enough_for_an_interval() -> None:
     truth, values = as_predictions(np.array([1, 1, 1, 0]))
-    estimate = metrics.bootstrap(metrics.accuracy, truth, values, ["a", "a", "b", "b"])
+    estimate = metrics.estimate(metrics.accuracy, truth, values, ["a", "a", "b", "b"])
     assert estimate.value == 0.75
     assert 0 < estimate.low < 0.1, "and say next to nothing"
     assert 0.9 < estimate.high < 1

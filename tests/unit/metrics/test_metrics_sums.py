@@ -39,10 +39,10 @@ def test_figures_and_intervals_from_sums_are_those_of_the_media(shape: str, labe
     assert [name for name in measured if name not in OF_CURVES] == list(figures)
     for name, value in figures.items():
         assert float(value) == pytest.approx(float(measured[name]), rel=1e-12), name
-    whole = metrics.bootstrap_all(
+    whole = metrics.estimate_all(
         truth, values, locations, 60, 3, metrics_fn=partial(metrics.measure, blank=blank, exclusive=exclusive)
     )
-    for name, (estimate,) in metrics.bootstrap_sums(
+    for name, (estimate,) in metrics.estimate_sums(
         sums, 60, 3, figures=lambda drawn: {key: one[..., None] for key, one in of_sums(drawn).items()}
     ).items():
         if name == "expected_calibration_error":

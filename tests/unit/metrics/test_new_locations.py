@@ -31,7 +31,7 @@ def test_few_locations_say_nothing_of_a_new_one() -> None:
 
 def test_one_new_location_is_less_certain_than_ten_and_these_than_the_mean() -> None:
     arrays = photos_of(np.random.default_rng(1).beta(6, 2, 30), 40)
-    mean = metrics.bootstrap(metrics.accuracy, *arrays)
+    mean = metrics.estimate(metrics.accuracy, *arrays)
     one, ten = (metrics.new_location_intervals(*arrays, locations=n)["accuracy"] for n in (1, 10))
     lows, highs = zip(*map(ends, (one, ten, mean)), strict=True)
     assert lows[0] < lows[1] < lows[2] < highs[2] < highs[1] < highs[0]
