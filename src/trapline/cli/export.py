@@ -147,7 +147,10 @@ def _show_int8(done: Int8Export, json: bool) -> None:
         facts = {
             "output": done.path.as_posix(),
             "bytes": dict(zip(("before", "after"), done.bytes, strict=True)),
-            "temperature": dict(zip(("before", "after"), done.temperature, strict=True)),
+            "calibration": {
+                when: calibration.model_dump(mode="json")
+                for when, calibration in zip(("before", "after"), done.calibration, strict=True)
+            },
             "speed_ratio": done.speed_ratio,
             "left_out": done.left_out,
             "export": export.model_dump(mode="json"),
@@ -166,7 +169,7 @@ def _show_int8(done: Int8Export, json: bool) -> None:
         typer.echo(f"  {line}")
     for why, count in done.left_out.items():
         typer.echo(f"  {count} media left out: {why}")
-    before, after = done.temperature
-    if before != after:
-        typer.echo(f"Temperature fitted again: {after:.3f}, before {before:.3f}.")
+    old, new = (calibration.describe() for calibration in done.calibration)
+    if old != new:
+        typer.echo(f"Calibration fitted again: {new}, before {old}.")
     typer.echo(f"The network runs {done.speed_ratio:.2f} times as fast here.")

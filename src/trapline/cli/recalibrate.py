@@ -11,7 +11,6 @@ from trapline.cli import _common as common
 
 if TYPE_CHECKING:
     from trapline.ensemble import Recalibrated
-    from trapline.models import Calibration
 
 
 def run(
@@ -58,7 +57,9 @@ def _show(made: Recalibrated, json: bool) -> None:
             facts | figures | {"measured_on": made.measured_on, "left_out": made.left_out}, indent=1
         )
         return
-    typer.echo(f"Wrote {made.path}: {_how(made.calibration)}, fitted on {made.calibration.fitted_on}.")
+    fitted = made.calibration.describe()
+    how = "its probabilities stay" if fitted == "none" else fitted
+    typer.echo(f"Wrote {made.path}: {how}, fitted on {made.calibration.fitted_on}.")
     typer.echo(f"Measured on {made.measured_on}:" if made.before else f"Not measured: {made.measured_on}.")
     if made.before:
         rows = [("", "before", "after", "change")]
@@ -73,14 +74,3 @@ def _show(made: Recalibrated, json: bool) -> None:
         typer.echo(f"  {title('log_loss')} of events changes by {with_span(made.event_change['log_loss'])}")
     for why, count in made.left_out.items():
         typer.echo(f"  {count} media left out: {why}")
-
-
-def _how(calibration: Calibration) -> str:
-    """The calibration, for people."""
-    if calibration.method == "none":
-        return "its probabilities stay"
-    if calibration.method == "temperature":
-        return f"temperature {calibration.temperature:.3f}"
-    slopes, offsets = calibration.slopes, calibration.offsets
-    slope = f"{min(slopes):.2f}" + (f" to {max(slopes):.2f}" if max(slopes) > min(slopes) else "")
-    return f"slope {slope}, offsets {min(offsets):+.2f} to {max(offsets):+.2f}"

@@ -322,14 +322,8 @@ def _calibration(card: Card) -> str:
 def _method(calibration: Calibration) -> str:
     if calibration.method == "none":
         return f"none; {calibration.fitted_on}"
-    fitted = f"temperature {calibration.temperature:.3f}"
-    if calibration.method == "labels":
-        slopes, offsets = calibration.slopes, calibration.offsets
-        low, high = min(slopes), max(slopes)
-        slope = f"a slope of {low:.2f}" if low == high else f"a slope ({low:.2f} to {high:.2f})"
-        fitted = f"{slope} and an offset ({min(offsets):+.2f} to {max(offsets):+.2f}) a label"
     where = f" ({name_some(calibration.locations, 8)})" if calibration.locations else ""
-    return f"{fitted}, fitted on {calibration.fitted_on}{where}"
+    return f"{calibration.describe()}, fitted on {calibration.fitted_on}{where}"
 
 
 def _events(card: Card) -> str:

@@ -93,6 +93,16 @@ class Calibration(BaseModel):
     blank_kept: float = Field(1.0, gt=0, le=1)
     exclusive: bool = False
 
+    def describe(self) -> str:
+        """What the method does, for people."""
+        if self.method == "none":
+            return "none"
+        if self.method == "temperature":
+            return f"temperature {self.temperature:.3f}"
+        low, high = min(self.slopes), max(self.slopes)
+        slope = f"a slope of {low:.2f}" if low == high else f"a slope ({low:.2f} to {high:.2f})"
+        return f"{slope} and an offset ({min(self.offsets):+.2f} to {max(self.offsets):+.2f}) a label"
+
 
 PoolingMethod = Literal["mean", "max", "noisy-or", "mean-logit", "geometric-mean", "first"]
 """From the frames of an event to one probability a label; what each does stands in

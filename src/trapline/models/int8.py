@@ -17,7 +17,7 @@ from trapline.catalog import Catalog, Groups, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.metrics import encode_truth, estimate_all, measure
 from trapline.models.calibrated import apply_calibration, blank_column, fit_calibration
-from trapline.models.card import Card, Export, as_intervals
+from trapline.models.card import Calibration, Card, Export, as_intervals
 from trapline.models.changed import change_of
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.labelled import batches, judgeable
@@ -40,7 +40,7 @@ class Int8Export:
     Attributes:
         path: of the new model file.
         export: what its card says of the making, the accuracy's change included.
-        temperature: before and after; equal if it was not fitted again.
+        calibration: before and after; equal if it was not fitted again.
         bytes: of the source file and of this one.
         speed_ratio: time of the source's runs over this one's, each batch run by both in turn.
         left_out: why -> how many validation media the figures leave out.
@@ -48,7 +48,7 @@ class Int8Export:
 
     path: Path
     export: Export
-    temperature: tuple[float, float]
+    calibration: tuple[Calibration, Calibration]
     bytes: tuple[int, int]
     speed_ratio: float
     left_out: dict[str, int]
@@ -65,7 +65,7 @@ def export_int8(
 ) -> Int8Export:
     """Write `model` again in eight bits, and measure on the validation part what that costs.
 
-    Where the catalog carries the split that the model was trained with, the temperature is fitted again and
+    Where the catalog carries the split that the model was trained with, the calibration is fitted again and
     the card's metrics are those of the new file; with another split both are left as they were.
 
     Args:
@@ -91,7 +91,7 @@ def export_int8(
         compared = _compare(model, ModelFile(draft), judged)
     left_out |= {"unreadable": compared.unreadable} if compared.unreadable else {}
     calibrated_on = f"{len(seen)} media of the part train"
-    # whether the validation part is the one that the model's temperature and metrics are from
+    # whether the validation part is the one that the model's calibration and metrics are from
     own_split = model.card.split.get("fingerprint") == fingerprint(catalog)
     card = _describe(model, calibrated_on, compared, own_split=own_split)
     write_model_file(graph, card, output)
@@ -99,7 +99,7 @@ def export_int8(
     return Int8Export(
         output,
         card.export,
-        (model.card.calibration.temperature, card.calibration.temperature),
+        (model.card.calibration, card.calibration),
         (model.path.stat().st_size, output.stat().st_size),
         compared.speed_ratio,
         left_out,
