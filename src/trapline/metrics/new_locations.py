@@ -23,6 +23,7 @@ FEW_LOCATIONS = 5
 
 _CHUNK = 2_000_000
 _UNDEFINED_ALLOWED = 0.2
+_ALIKE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class NewLocations:
 
     Attributes:
         locations: on so many of them together, each with as many media as those of the sample have.
-        low: None where there are fewer than `FEW_LOCATIONS` locations, or the figure is mostly undefined.
+        low: None where there are fewer than `FEW_LOCATIONS` locations, the figure is mostly undefined, or all
+            locations show the same: how much others differ cannot be told of none that do.
         high: likewise.
     """
 
@@ -157,7 +159,7 @@ def _ends(
     from scipy.special import expit, logit
 
     shown = drawn[~np.isnan(drawn)]
-    if len(shown) < (1 - _UNDEFINED_ALLOWED) * len(drawn):
+    if len(shown) < (1 - _UNDEFINED_ALLOWED) * len(drawn) or np.ptp(shown) <= _ALIKE:
         return None, None
     scale = scale_of(name, float(shown.mean()), shown)
     if scale == "logit":

@@ -29,6 +29,12 @@ def test_few_locations_say_nothing_of_a_new_one() -> None:
     assert low < 0.7 < high
 
 
+@pytest.mark.parametrize("new", [1, 10])
+def test_a_flawless_sample_promises_nothing(new: int) -> None:
+    made = metrics.new_location_intervals(*photos_of(np.ones(12), 20), locations=new)
+    assert made["accuracy"] == NewLocations(new, None, None)
+
+
 def test_one_new_location_is_less_certain_than_ten_and_these_than_the_mean() -> None:
     arrays = photos_of(np.random.default_rng(1).beta(6, 2, 30), 40)
     mean = metrics.estimate(metrics.accuracy, *arrays)
