@@ -65,8 +65,10 @@ def export_int8(
 ) -> Int8Export:
     """Write `model` again in eight bits, and measure on the validation part what that costs.
 
-    Where the catalog carries the split that the model was trained with, the calibration is fitted again and
-    the card's metrics are those of the new file; with another split both are left as they were.
+    Where the catalog carries the split that the model was trained with, and the calibration is of its
+    validation part, it is fitted again and the card's metrics are those of the new file. With another split,
+    of a model that has learnt from that part too, and of one that was recalibrated elsewhere both are left
+    as they were.
 
     Args:
         model: a classifier.
@@ -91,9 +93,8 @@ def export_int8(
         compared = _compare(model, ModelFile(draft), judged)
     left_out |= {"unreadable": compared.unreadable} if compared.unreadable else {}
     calibrated_on = f"{len(seen)} media of the part train"
-    # whether the validation part is the one that the model's calibration and metrics are from
-    own_split = model.card.split.get("fingerprint") == fingerprint(catalog)
-    card = _describe(model, calibrated_on, compared, own_split=own_split)
+    left_why = _why_left(model.card, fingerprint(catalog), Groups.of(compared.media.table).locations)
+    card = _describe(model, calibrated_on, compared, left_why)
     write_model_file(graph, card, output)
     assert card.export is not None
     return Int8Export(
@@ -178,15 +179,37 @@ def _compare(source: ModelFile, made: ModelFile, media: Catalog) -> _Compared:
     return _Compared(judged, logits, probabilities, float(np.median(ratios)), unreadable)
 
 
-def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_split: bool) -> Card:
-    """The new file's card: calibration and metrics anew where the split is the model's own."""
+def _why_left(card: Card, split: str, locations: tuple[str, ...]) -> str | None:
+    """Why calibration and metrics of the source stay: the validation part is not what they are from.
+
+    Args:
+        card: of the source.
+        split: fingerprint of the catalog's.
+        locations: those of the validation media that were judged.
+
+    Returns:
+        for people; None where they are from there, so that both are made anew.
+    """
+    if card.split.get("fingerprint") != split:
+        return "of another split than the model was trained with"
+    if card.trained_on is not None and "validation" in card.trained_on.parts:
+        return "which the model has learnt from: new locations may lose more"
+    was = card.calibration
+    of_part = was.fitted_on.startswith("validation") and set(locations) <= set(was.locations)
+    if was.method != "none" and not of_part:
+        return f"not what the calibration was fitted on ({was.fitted_on}), which stays"
+    return None
+
+
+def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, left_why: str | None) -> Card:
+    """The new file's card: calibration and metrics anew where nothing says why they are left."""
     card, groups = model.card, Groups.of(compared.media.table)
     truth = encode_truth(compared.media.table["labels"].to_list(), card.labels, card.task)
     where = f"validation: {groups.where}"
     figures = partial(measure, blank=blank_column(card.labels), exclusive=card.calibration.exclusive)
     before, after = compared.probabilities
     changes: dict[str, Any] = {}
-    if own_split:
+    if left_why is None:
         base = card.calibration.model_copy(update={"method": "none"})
         logits, method = compared.logits[1], card.calibration.method
         calibration = fit_calibration(method, logits, truth, base, card.task, card.labels)
@@ -215,7 +238,7 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         format="int8",
         source=model.fingerprint,
         calibrated_on=calibrated_on,
-        measured_on=where if own_split else f"{where}, of another split than the model was trained with",
+        measured_on=where if left_why is None else f"{where}, {left_why}",
         change=change_of(truth, before, after, groups.keys, figures),
         same_answer=_same_answer(before, after, card.task),
     )

@@ -58,7 +58,9 @@ def write_classifier(path: Path, catalog: Catalog | None, **changes: Any) -> Mod
         "labels": ("a", "b"),
         "embedding_size": WIDTH,
         "preprocessing": Preprocessing(height=SIDE, width=SIDE),
-        "calibration": Calibration(method="temperature", temperature=1.7, fitted_on="validation"),
+        "calibration": Calibration(
+            method="temperature", temperature=1.7, fitted_on="validation", locations=("L4", "L5")
+        ),
         "split": {} if catalog is None else {"fingerprint": fingerprint(catalog)},
     }
     card = Card.model_validate(described | changes)
@@ -104,7 +106,7 @@ def test_answers_and_card_of_the_new_file(world: Callable[..., Catalog], tmp_pat
     assert done.export.calibrated_on == "8 media of the part train"
     assert done.export.measured_on.startswith("validation: 4 media at 2 locations")
     assert set(made.card.metrics) == set(done.export.change)
-    assert made.card.calibration.temperature == done.temperature[1] != 1.7
+    assert made.card.calibration.temperature == done.calibration[1].temperature != 1.7
     assert done.speed_ratio > 0
 
 
@@ -136,7 +138,14 @@ def test_what_was_fitted_before_is_fitted_again_and_judged_as_models_are(
     world: Callable[..., Catalog], tmp_path: Path
 ) -> None:
     catalog = world(labels=lambda row: ["blank"] if row["labels"] == ["a"] else ["b"])
-    by_label = Calibration(method="labels", slopes=(9.0, 9.0), offsets=(3.0, -3.0), blank_kept=0.5)
+    by_label = Calibration(
+        method="labels",
+        slopes=(9.0, 9.0),
+        offsets=(3.0, -3.0),
+        blank_kept=0.5,
+        fitted_on="validation",
+        locations=("L4", "L5"),
+    )
     changes = {"task": "multi-label", "labels": ("blank", "b"), "calibration": by_label}
     done = export_int8(
         write_classifier(tmp_path / "model.onnx", catalog, **changes), catalog, tmp_path / "int8.onnx"
@@ -162,10 +171,39 @@ def test_another_split_leaves_temperature_and_metrics_alone(
     )
     done = export_int8(model, catalog, tmp_path / "int8.onnx")
     card = ModelFile(done.path).card
-    assert done.temperature == (1.7, 1.7)
+    assert done.calibration == (model.card.calibration,) * 2
     assert card.metrics == model.card.metrics
     assert card.metrics_on == "before it was made int8, out of fold"
     assert "another split" in done.export.measured_on
+
+
+@pytest.mark.parametrize("fit", ["all", "folds"])
+def test_what_a_model_has_learnt_from_tells_nothing_of_its_figures(
+    fit: str, world: Callable[..., Catalog], tmp_path: Path
+) -> None:
+    catalog = world()
+    figures = {"metrics": {"accuracy": {"value": 0.5}}, "metrics_on": "out of fold"}
+    model = write_classifier(tmp_path / "model.onnx", catalog, recipe={"fit": fit}, **figures)
+    done = export_int8(model, catalog, tmp_path / "int8.onnx")
+    card = ModelFile(done.path).card
+    assert (card.metrics, card.calibration) == (model.card.metrics, model.card.calibration)
+    assert "which the model has learnt from" in done.export.measured_on
+    assert "another split" not in done.export.measured_on
+
+
+def test_a_calibration_of_other_locations_stays(world: Callable[..., Catalog], tmp_path: Path) -> None:
+    catalog = world()
+    here = Calibration(method="temperature", temperature=3, fitted_on="labelled media: 9", locations=("X",))
+    figures = {"metrics": {"accuracy": {"value": 0.5}}, "metrics_on": "labelled media: 9"}
+    model = write_classifier(
+        tmp_path / "model.onnx", catalog, recipe={"fit": "train"}, calibration=here, **figures
+    )
+    done = export_int8(model, catalog, tmp_path / "int8.onnx")
+    card = ModelFile(done.path).card
+    assert (card.metrics, card.calibration) == (model.card.metrics, here)
+    assert (
+        "not what the calibration was fitted on (labelled media: 9), which stays" in done.export.measured_on
+    )
 
 
 def test_media_that_cannot_be_judged_are_counted(world: Callable[..., Catalog], tmp_path: Path) -> None:
