@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, Groups, event_key, frame_order, label_events, without_held
+from trapline.catalog import Catalog, Groups, event_key, fingerprint, frame_order, label_events, without_held
 from trapline.errors import DataError, UsageError
 from trapline.metrics import encode_truth, estimate_all, measure
 from trapline.models import (
@@ -111,7 +111,9 @@ def recalibrate(
         "metrics": after,
         "metrics_on": measured_on,
         "measured_at": MeasuredAt.at(taken_at),
-        "new_locations": at_new_locations(
+        "new_locations": {}
+        if _trained_with(card, catalog, part)
+        else at_new_locations(
             judged.truth,
             fits.after,
             taken_at,
@@ -161,7 +163,9 @@ def recalibrate_table(
     judged = _Shown.of(media.with_table(their_rows.drop("_row")), labels, task)
     probabilities = predictions.probabilities()
     known = good["_row"].to_numpy()
-    logits, current = pooled_logits(probabilities, task), Calibration(exclusive=predictions.facts.exclusive)
+    current = Calibration(exclusive=predictions.facts.exclusive)
+    form = "single-label" if current.exclusive else task
+    logits = pooled_logits(probabilities, form)  # of labels that exclude each other as a softmax has them
     rows = their_rows["_row"].to_numpy()
     fits = judged.fit(method, logits[rows], current)
     on = f"{part or 'labelled media'}: {judged.where}"
@@ -170,7 +174,7 @@ def recalibrate_table(
     probabilities[rows] = fits.after
     fixed = predictions.table[predictions.table.columns[: -len(labels)]]
     table = fixed.hstack(probability_columns(labels, probabilities))
-    facts = replace(predictions.facts, calibration=on, event=None)
+    facts = replace(predictions.facts, calibration=on, event=None, combined=None)
     replace(predictions, table=table, facts=facts).save(output)
     before, after, change = judged.figures(judged.truth, judged.keys, fits.before, fits.after, current)
     return Recalibrated(output, calibration, before, after, change, {}, on + judged.how, left_out)
@@ -318,6 +322,14 @@ def _check_table(predictions: Predictions) -> None:
             f"{name} is a model of taxa: what its ranks promise rests on its own calibration, and few labels "
             "cannot promise it anew."
         )
+
+
+def _trained_with(card: Card, catalog: Catalog, part: str | None) -> bool:
+    """Whether training had these photos, so that they tell nothing of new locations."""
+    learnt = card.trained_on
+    if learnt is None or learnt.split != fingerprint(catalog):
+        return False
+    return part is None or part in learnt.parts
 
 
 def _seen(card: Card) -> str:

@@ -1,6 +1,7 @@
 """A few labels of one's own: what becomes of a model, or of a table, and what is measured on what."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 from PIL import Image
 
 from trapline import api
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, fingerprint
 from trapline.cli import main
 from trapline.errors import DataError, UsageError
 from trapline.models import Calibration, EventPooling, ModelFile, apply_calibration
-from trapline.prediction import PredictionFacts, Predictions
+from trapline.prediction import Combination, PredictionFacts, Predictions
 from trapline.prediction.table import FIXED
 
 LABELS = ("blank", "hare", "lynx")
@@ -97,6 +98,21 @@ def pooled_before(model: Path, catalog: Catalog) -> float:
     return figure
 
 
+@pytest.mark.parametrize(("part", "told"), [("train", False), ("validation", True)])
+def test_photos_of_the_training_tell_nothing_of_new_locations(
+    part: str, told: bool, tmp_path: Path, write_tiny_model: Make
+) -> None:
+    split = ["train" if number < 24 else "validation" for number in range(48)]
+    catalog = photos(tmp_path, 48, location_id=[f"L{number // 4}" for number in range(48)], split=split)
+    model = ModelFile(
+        write_tiny_model(
+            tmp_path / "m.onnx", split={"fingerprint": fingerprint(catalog)}, recipe={"fit": "train"}
+        )
+    )
+    made = api.recalibrate(model, catalog, tmp_path / "new.onnx", part=part)
+    assert bool(ModelFile(made.path).card.new_locations) == told
+
+
 def table(probabilities: np.ndarray, **facts: Any) -> Predictions:
     rows = [{"media_id": f"m{n}", "file_path": f"{n}.jpg", "status": "ok"} for n in range(len(probabilities))]
     columns = [pl.Series(label, probabilities[:, n], pl.Float32) for n, label in enumerate(LABELS)]
@@ -148,3 +164,25 @@ def test_tables_that_cannot_be_fitted_are_refused_with_the_way_out(tmp_path: Pat
         api.recalibrate_predictions(table(chances), strangers, tmp_path / "o.parquet")
     with pytest.raises(UsageError, match="auto, temperature or labels"):
         api.recalibrate_predictions(table(chances), catalog, tmp_path / "o.parquet", method="none")
+
+
+def test_a_table_whose_labels_exclude_each_other_stays_a_softmax(tmp_path: Path) -> None:
+    chances = np.random.default_rng(4).dirichlet(np.ones(3), 60)
+    labels = [[LABELS[one]] for one in chances.argmax(axis=1)]
+    catalog = photos(tmp_path, 60, labels=labels, location_id=[f"L{n % 6}" for n in range(60)])
+    combined = Combination(
+        models=("a",), names=("a",), weights=(1.0,), sureness={}, pooled=None, learnt_on="others"
+    )
+    predictions = replace(table(chances, exclusive=True, combined=combined), task="multi-label")
+    alone = table(chances)
+    made, plain = (
+        api.recalibrate_predictions(one, catalog, tmp_path / f"{name}.parquet", method="temperature")
+        for name, one in (("several", predictions), ("one", alone))
+    )
+    assert made.calibration.temperature == pytest.approx(plain.calibration.temperature)
+    new = Predictions.load(made.path)
+    assert new.probabilities() == pytest.approx(Predictions.load(plain.path).probabilities(), abs=1e-6)
+    with pytest.raises(
+        DataError, match="do not say how models were combined"
+    ):  # they would be used without the calibration
+        Combination.of(new.facts)
