@@ -96,12 +96,20 @@ def fit_calibration(
         task: `single-label` or `multi-label`.
         labels: the K names.
         weights: for multi-label [N, K], what each label of each media counts; None for all alike.
+
+    Raises:
+        DataError: labels exclude each other, and no media shows just one.
     """
     if method == "none":
         return base
     scaled = scale_logits(logits, base, task, labels)
     if base.exclusive and truth.ndim == 2:
         one = truth.sum(axis=1) == 1  # a softmax says one label
+        if not one.any():
+            raise DataError(
+                "The labels of this model exclude each other, and each of these media shows several, or none "
+                "of them. Give some media of one label, or a model that says several."
+            )
         scaled, truth, weights = scaled[one], truth[one].argmax(axis=1), None
     if method == "temperature":
         temperature = fit_temperature(scaled, truth, weights)

@@ -210,3 +210,9 @@ def test_where_all_blanks_were_kept_no_label_blank_is_needed() -> None:
     found = fit_calibration("temperature", logits, shown, kept, "multi-label", LABELS)
     restored = scale_logits(logits, kept, "multi-label", LABELS)
     assert found.temperature == fit_temperature(restored, shown)
+
+
+def test_media_of_several_labels_alone_cannot_be_what_a_softmax_is_fitted_to() -> None:
+    truth, base = np.array([[1, 1, 0], [0, 1, 1]]), Calibration(exclusive=True)
+    with pytest.raises(DataError, match="Give some media of one label"):
+        fit_calibration("temperature", np.zeros((2, 3)), truth, base, "multi-label", LABELS)
