@@ -20,7 +20,15 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, Groups, event_key
-from trapline.ensemble.learnt import FoldBy, count_learnt, deal_folds, known_labels, rows_predicted, truth_of
+from trapline.ensemble.learnt import (
+    FoldBy,
+    count_learnt,
+    deal_folds,
+    known_labels,
+    rows_predicted,
+    say_several,
+    truth_of,
+)
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
 from trapline.models import Calibration, apply_calibration, choose_calibration
@@ -80,17 +88,19 @@ def learn_combination(
     Raises:
         DataError: tables that are not of the same media and labels, or that tell of the surest labels only;
             media without a label, too few locations.
+        UsageError: answers that lean on others or were shifted; tables that are pooled in different ways.
     """
     members = _align(members)
     table = rows_predicted(members[0], catalog)
-    truth = truth_of(table, members[0])
+    truth, teaches = truth_of(table, members[0])
     groups, opinions = _groups(table, members), _opinions(members)
     good = np.isfinite(opinions).all(axis=(1, 2))
     labelled = table["labels"].is_not_null().to_numpy() & good
 
     probabilities = np.full(opinions.shape[:2], np.nan)
     of_fold = deal_folds(catalog, table, labelled, fold_by, folds, seed)
-    labels, task, together = members[0].labels, members[0].task, Groups.of(table).keys
+    teaches = teaches & good
+    labels, task, together = members[0].labels, _form(members[0]), Groups.of(table).keys
     counted = known_labels(truth, of_fold) if task == "multi-label" else None
 
     def fit(rows: npt.NDArray[np.bool_]) -> _Pool:
@@ -110,10 +120,10 @@ def learn_combination(
     def answer(rows: npt.NDArray[np.bool_], pool: _Pool) -> None:
         probabilities[rows] = pool.answer(opinions[rows], groups[rows])
 
-    pool = fit(labelled)
+    pool = fit(teaches)
     answer(good & (of_fold < 0), pool)
     for fold in range(int(of_fold.max()) + 1):
-        answer(of_fold == fold, fit(labelled & (of_fold != fold)))
+        answer(of_fold == fold, fit(teaches & (of_fold != fold)))
     combination = Combination(
         models=tuple(member.model for member in members),
         names=tuple(_name(member) for member in members),
@@ -122,7 +132,7 @@ def learn_combination(
         slopes=dict(zip(labels, pool.calibration.slopes, strict=False)),  # empty where there are none
         offsets=dict(zip(labels, pool.calibration.offsets, strict=False)),
         pooled=_common_pooling(members),
-        learnt_on=count_learnt(table, labelled),
+        learnt_on=count_learnt(table, teaches),
     )
     method = f"folds by {fold_by}, each combined by weights learnt on the others"
     return _as_table(members, probabilities, combination, measured_on=method)
@@ -138,7 +148,8 @@ def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination)
 
     Raises:
         DataError: tables that are not of the same media and labels, or of other models.
-        UsageError: pooled by event though the weights were learnt on single media, or the other way round.
+        UsageError: pooled by event though the weights were learnt on single media, or the other way round;
+            as of `learn_combination`.
     """
     by_model = {member.model: member for member in members}
     if sorted(by_model) != sorted(set(like.models)) or len(members) != len(like.models):
@@ -212,7 +223,7 @@ class _Pool:
             )
             calibration = Calibration(method="labels", slopes=slopes, offsets=offsets)
         sureness = np.array([like.sureness[name] for name in GROUPS])
-        return cls(np.array(like.weights), sureness, calibration, first.labels, first.task)
+        return cls(np.array(like.weights), sureness, calibration, first.labels, _form(first))
 
     def answer(self, opinions: Floats, groups: Ints) -> Floats:
         """float64 [N, K] of opinions [N, K, M]; NaN where a model failed."""
@@ -256,7 +267,7 @@ def _as_table(
         trained_on=tuple(chain.from_iterable(trained_on)) if all(trained_on) else (),
         measured_at=tuple(chain.from_iterable(member.facts.models_measured_at for member in members)),
         held_out_by=held_out_by.pop() if len(held_out_by) == 1 else None,
-        exclusive=all(member.facts.exclusive for member in members),
+        exclusive=first.facts.exclusive,
         familiar=_farthest(members),
         pooled=first.facts.pooled,
     )
@@ -272,8 +283,10 @@ def _farthest(members: Sequence[Predictions]) -> Compared | None:
 
 
 def _align(members: Sequence[Predictions]) -> list[Predictions]:
-    """The tables with the rows and labels of the first, in its order."""
+    """The tables with the rows and labels of the first, in its order; their labels exclude each other where
+    those of all of them do."""
     first, aligned = members[0], []
+    exclusive = all(member.facts.exclusive for member in members)
     key = pl.coalesce("event_id", "media_id") if first.level == "event" else pl.col("media_id")
     ids = first.table.select(key.alias("_key"))
     for member in members:
@@ -281,6 +294,11 @@ def _align(members: Sequence[Predictions]) -> list[Predictions]:
             raise DataError(
                 f"{_name(member)} tells of the surest labels only; what its word is worth is learnt from the "
                 "probability of every label. Leave it out, and judge it by itself with `trapline evaluate`."
+            )
+        if member.facts.nearby is not None or member.facts.shares is not None:
+            raise UsageError(
+                f"{_name(member)} leans on its locations' others, or was shifted to other shares. Combine "
+                "answers before that, and do it to what comes out (`trapline nearby`, `trapline shares`)."
             )
         if member.level != first.level or member.level == "box":
             raise DataError(
@@ -300,7 +318,8 @@ def _align(members: Sequence[Predictions]) -> list[Predictions]:
             )
         table = ids.join(keyed, on="_key", how="left", maintain_order="left")
         columns = [*member.table.columns[: -len(member.labels)], *first.labels]
-        aligned.append(replace(member, table=table[columns], labels=first.labels))
+        facts = replace(member.facts, exclusive=exclusive)
+        aligned.append(replace(member, table=table[columns], labels=first.labels, facts=facts))
     return aligned
 
 
@@ -316,6 +335,11 @@ def _groups(table: pl.DataFrame, members: Sequence[Predictions]) -> Ints:
         best, boxes, size = best.max().over(event), boxes.max().over(event), pl.len().over(event)
     group = pl.when(boxes == 0).then(0).when(best < FAINT).then(1).when(size == 1).then(2).otherwise(3)
     return table.select(group.cast(pl.Int64).alias("group"))["group"].to_numpy()
+
+
+def _form(first: Predictions) -> str:
+    """The task as answers are pooled: labels that exclude each other as a softmax has them."""
+    return "multi-label" if say_several(first) else "single-label"
 
 
 def _opinions(members: Sequence[Predictions]) -> Floats:

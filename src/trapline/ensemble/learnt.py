@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import ByLocation, BySeason, Catalog, event_catalog
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
 from trapline.prediction import Predictions
 
 FoldBy = Literal["location", "season"]
@@ -39,8 +39,28 @@ def rows_predicted(first: Predictions, catalog: Catalog) -> pl.DataFrame:
     return table
 
 
-def truth_of(table: pl.DataFrame, first: Predictions) -> Ints:
-    """[N], or 0/1 [N, K] for several labels; 0 where there is no label."""
+def say_several(predictions: Predictions) -> bool:
+    """Whether labels do not exclude each other: each is answered by itself."""
+    return predictions.task == "multi-label" and not predictions.facts.exclusive
+
+
+def refuse_taxa(predictions: Predictions) -> None:
+    """Raises `UsageError` for answers of a model of taxa, which keep their promise only as they are."""
+    if predictions.facts.taxonomy is not None:
+        name = predictions.facts.model_name or predictions.model[:12]
+        raise UsageError(
+            f"{name} is a model of taxa: what its ranks promise rests on its own calibration, and what is "
+            "learnt of few labels or of the answers themselves cannot promise it anew."
+        )
+
+
+def truth_of(table: pl.DataFrame, first: Predictions) -> tuple[Ints, Bools]:
+    """What media show, and which of them teach: the labelled, with one label where such exclude each other.
+
+    Returns:
+        int [N], or 0/1 [N, K] where the model says several labels; 0 where there is no label.
+        bool [N].
+    """
     unknown = sorted(set(table["labels"].explode().drop_nulls()) - set(first.labels))
     if unknown:
         raise DataError(
@@ -54,11 +74,15 @@ def truth_of(table: pl.DataFrame, first: Predictions) -> Ints:
         )
     if first.task == "multi-label":
         columns = [table["labels"].list.contains(label).fill_null(False) for label in first.labels]
-        return np.stack([column.to_numpy() for column in columns], axis=1).astype(np.int64)
+        marks = np.stack([column.to_numpy() for column in columns], axis=1).astype(np.int64)
+        if say_several(first):
+            return marks, table["labels"].is_not_null().to_numpy()
+        return marks.argmax(axis=1), marks.sum(axis=1) == 1
     if (table["labels"].list.len() > 1).any():
         raise DataError("Media with several labels cannot be learnt from by a model that says one.")
     index_of = {label: number for number, label in enumerate(first.labels)}
-    return table["labels"].list.first().replace_strict(index_of, default=0, return_dtype=pl.Int64).to_numpy()
+    truth = table["labels"].list.first().replace_strict(index_of, default=0, return_dtype=pl.Int64)
+    return truth.to_numpy(), table["labels"].is_not_null().to_numpy()
 
 
 def deal_folds(catalog: Catalog, table: pl.DataFrame, rows: Bools, by: FoldBy, folds: int, seed: int) -> Ints:
@@ -95,18 +119,20 @@ def known_labels(truth: Ints, fold_of: Ints) -> Bools:
     return known
 
 
-def label_shares(marks: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def label_shares(marks: npt.NDArray[Any], *, several: bool) -> npt.NDArray[np.float64]:
     """[K]: the share of each label, half a media added to either side, so that none is impossible.
 
     Args:
         marks: 0/1 [N, K], what labelled media show.
+        several: whether labels do not exclude each other; the shares of such as do sum to 1.
 
     Raises:
         DataError: there are none: what was held out is all that is labelled.
     """
     if not len(marks):
         raise DataError("All that is labelled is held out together, so that there is nothing to learn from.")
-    return np.asarray((marks.sum(axis=0) + 0.5) / (len(marks) + 1))
+    counts = marks.sum(axis=0) + 0.5
+    return np.asarray(counts / (len(marks) + 1 if several else counts.sum()))
 
 
 def count_learnt(table: pl.DataFrame, rows: Bools, noun: str = "media") -> str:

@@ -22,7 +22,9 @@ from trapline.ensemble.learnt import (
     deal_folds,
     known_labels,
     label_shares,
+    refuse_taxa,
     rows_predicted,
+    say_several,
     truth_of,
 )
 from trapline.ensemble.shares import shares_after
@@ -57,20 +59,20 @@ def learn_nearby(
     Raises:
         DataError: predictions of boxes, or that tell of the surest labels only; no labels or locations, or
             labels that the model does not know.
-        UsageError: the predictions lean already.
+        UsageError: the predictions lean already, or are of a model of taxa.
     """
     table = _rows(predictions, catalog)
-    truth = truth_of(table, predictions)
+    truth, teaches = truth_of(table, predictions)
     units = _Units.of(predictions, table)
     labelled = table["labels"].is_not_null().to_numpy() & units.good
     fold_of = deal_folds(catalog, table, labelled, fold_by, folds, seed)
     marks = truth if truth.ndim == 2 else np.eye(len(units.labels), dtype=np.int64)[truth]
     counted = known_labels(truth, fold_of) if truth.ndim == 2 else None
-    learn_from = labelled & units.first
+    learn_from = teaches & units.first
     learnt_on = count_learnt(table, learn_from, units.noun)
 
     def fit(rows: Bools) -> NearbyWeights:
-        shares = label_shares(marks[rows])
+        shares = label_shares(marks[rows], several=units.several)
         base = shares if units.shares is None else units.shares[rows]
         how = fit_leaning(
             units.answers[rows],
@@ -100,7 +102,8 @@ def lean_on_nearby(predictions: Predictions, catalog: Catalog, like: NearbyWeigh
 
     Raises:
         DataError: as of `learn_nearby`, or predictions of another model.
-        UsageError: of other things (media, pooled media, events) than it was learnt on; they lean already.
+        UsageError: of other things (media, pooled media, events) than it was learnt on, or shifted to other
+            shares where those were not, or the other way round; they lean already, or are of a model of taxa.
     """
     table = _rows(predictions, catalog)
     if predictions.model != like.model or set(predictions.labels) != set(like.shares):
@@ -113,6 +116,13 @@ def lean_on_nearby(predictions: Predictions, catalog: Catalog, like: NearbyWeigh
         raise UsageError(
             f"It was learnt on the answers of {like.of}, and these are of {units.noun}. Treat both alike "
             "(`trapline pool`)."
+        )
+    shifted = predictions.facts.shares is not None
+    if shifted != like.shifted:
+        ways = "as the model has them", "shifted to other shares"
+        raise UsageError(
+            f"It was learnt on answers {ways[like.shifted]}, and these are {ways[shifted]}. Treat both alike "
+            "(`trapline shares`)."
         )
     return _as_table(predictions, units.lean(like), like)
 
@@ -155,8 +165,9 @@ class _Units:
         unit_of = np.zeros(len(codes), np.int64)
         unit_of[codes[rows]] = np.arange(len(rows))
         noun = "pooled media" if pooled else "events" if predictions.level == "event" else "media"
-        several = predictions.task == "multi-label"
-        around = around[unit_of[codes]]
+        several = say_several(predictions)
+        if len(rows) < len(codes):  # else they are in the order of the rows, and a copy is for nothing
+            around = around[unit_of[codes]]
         shares = shares_after(predictions, table)
         return cls(answers, around, first & good, several, predictions.labels, noun, shares)
 
@@ -190,6 +201,7 @@ def _rows(predictions: Predictions, catalog: Catalog) -> pl.DataFrame:
         raise DataError("Answers for media or events lean on others, with the probability of every label.")
     if predictions.facts.nearby is not None:
         raise UsageError("These answers lean on their location's others already; give those before that.")
+    refuse_taxa(predictions)
     table = rows_predicted(predictions, catalog)
     for column, what in (("location_id", "location"), ("camera_time", "time")):
         if table[column].is_null().all():
@@ -209,6 +221,7 @@ def _weights(
         sureness=how.sureness,
         shares=dict(zip(predictions.labels, shares.tolist(), strict=True)),
         learnt_on=learnt_on,
+        shifted=predictions.facts.shares is not None,
     )
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, Groups, event_key, fingerprint, frame_order, label_events, without_held
+from trapline.ensemble.learnt import refuse_taxa
 from trapline.errors import DataError, UsageError
 from trapline.metrics import encode_truth, estimate_all, measure
 from trapline.models import (
@@ -317,11 +318,7 @@ def _check_table(predictions: Predictions) -> None:
         raise UsageError("Give the predictions of media, and pool the new table (`trapline pool`).")
     if predictions.facts.kept is not None:
         raise UsageError(f"{name} tells of the surest labels only; what becomes of the others is not known.")
-    if predictions.facts.taxonomy is not None:
-        raise UsageError(
-            f"{name} is a model of taxa: what its ranks promise rests on its own calibration, and few labels "
-            "cannot promise it anew."
-        )
+    refuse_taxa(predictions)
 
 
 def _trained_with(card: Card, catalog: Catalog, part: str | None) -> bool:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, event_catalog
-from trapline.ensemble.learnt import FoldBy, label_shares
+from trapline.ensemble.learnt import FoldBy, label_shares, refuse_taxa, say_several
 from trapline.errors import DataError, UsageError
 from trapline.metrics import estimate_shares, shift_shares
 from trapline.prediction import Predictions, SharesShift, probability_columns
@@ -46,12 +46,12 @@ def shift_to_shares(
 
     Raises:
         UsageError: a negative `kept`, or predictions that were shifted before; predictions of the media that
-            the model learnt from, without `fold_by`.
+            the model learnt from, without `fold_by`; a model of taxa.
         DataError: predictions that tell of the surest labels only, labels that the model does not know,
             nothing labelled, or nothing with an answer.
     """
     _check(predictions, kept)
-    labels, several = predictions.labels, predictions.task == "multi-label"
+    labels, several = predictions.labels, say_several(predictions)
     key = pl.coalesce("event_id", "media_id") if predictions.level == "event" else pl.col("media_id")
     ids = predictions.table.select(key.alias("media_id"))["media_id"]
     known = (event_catalog(learnt) if predictions.level == "event" else learnt).table
@@ -65,7 +65,7 @@ def shift_to_shares(
         inside = good & (group_of == group)
         if not inside.any():
             continue
-        before = label_shares(marks[group_learnt != group])
+        before = label_shares(marks[group_learnt != group], several=several)
         after = estimate_shares(values[inside], before, kept=kept, multi_label=several)
         values[inside] = shift_shares(values[inside], before, after, multi_label=several)
         both = (dict(zip(labels, shares.tolist(), strict=True)) for shares in (before, after))
@@ -95,7 +95,8 @@ def shares_after(predictions: Predictions, table: pl.DataFrame) -> Floats | None
     over = next(iter(shifts.values())).over
     groups = [ALL] * len(table) if over == ALL else table.select(_column(table, over)).to_series().to_list()
     after = {name: [shift.after[label] for label in predictions.labels] for name, shift in shifts.items()}
-    return np.array([after[group] for group in groups])
+    unknown = [0.5] * len(predictions.labels)  # of a group without an answer nothing was estimated
+    return np.array([after.get(group, unknown) for group in groups])
 
 
 def _check(predictions: Predictions, kept: float) -> None:
@@ -107,6 +108,7 @@ def _check(predictions: Predictions, kept: float) -> None:
         raise DataError("Shares are estimated of the probability of every label; these tell of the surest.")
     if predictions.level == "box":
         raise DataError("Shares are estimated of media or events; pool the boxes first (`trapline pool`).")
+    refuse_taxa(predictions)
 
 
 def _groups(ids: pl.Series, known: pl.DataFrame, fold_by: FoldBy | None) -> npt.NDArray[np.str_]:

@@ -182,6 +182,7 @@ class NearbyWeights(Record):
         sureness: on themselves: see `trapline.metrics.nearby`.
         shares: label → its share among what was learnt from.
         learnt_on: for people.
+        shifted: whether the answers were shifted to other shares of the labels before.
     """
 
     model: str
@@ -192,6 +193,7 @@ class NearbyWeights(Record):
     sureness: float
     shares: dict[str, float]
     learnt_on: str
+    shifted: bool = False
 
     @classmethod
     def of_table(cls, facts: PredictionFacts) -> NearbyWeights:

@@ -19,8 +19,16 @@ from trapline.ensemble import (
     shift_to_shares,
 )
 from trapline.errors import DataError, UsageError
-from trapline.prediction import Combination, NearbyWeights, PredictionFacts, Predictions, pool_events
+from trapline.prediction import (
+    Combination,
+    ModelTree,
+    NearbyWeights,
+    PredictionFacts,
+    Predictions,
+    pool_events,
+)
 from trapline.prediction.table import FIXED
+from trapline.taxonomy import taxonomy_from_csv
 
 LABELS = ("hare", "lynx", "fox")
 EVENTS, FRAMES = 120, 2
@@ -179,6 +187,84 @@ def test_what_cannot_be_is_refused() -> None:
         NearbyWeights.of_table(before.facts)
     with pytest.raises(DataError, match="no labels"):
         shift_to_shares(before, seen("b", shown(0), 2.0, 1, labelled=False)[0])
+
+
+def a_softmax(predictions: Predictions) -> Predictions:
+    """The same answers where labels exclude each other, as a multi-label table of another tool has them."""
+    chances = predictions.probabilities().astype(float)
+    chances /= chances.sum(axis=1, keepdims=True)
+    columns = [pl.Series(label, chances[:, n], pl.Float32) for n, label in enumerate(LABELS)]
+    facts = replace(predictions.facts, exclusive=True)
+    return replace(predictions, table=predictions.table.with_columns(columns), facts=facts)
+
+
+def test_labels_that_exclude_each_other_are_answered_as_such() -> None:
+    catalog, before = seen("a", shown(0, runs=4), 2.0, 1)
+    one = a_softmax(before)
+    single = replace(one, task="single-label", facts=replace(one.facts, exclusive=False))
+    ways: list[Callable[[Predictions], Predictions]] = [
+        lambda answers: learn_nearby(answers, catalog, fold_by="season"),
+        lambda answers: learn_combination([answers], catalog, fold_by="season"),
+        lambda answers: shift_to_shares(answers, catalog, fold_by="season"),
+    ]
+    for way in ways:
+        made = way(one).probabilities()
+        assert made.sum(axis=1) == pytest.approx(np.ones(EVENTS), abs=1e-5)
+        assert made == pytest.approx(way(single).probabilities(), abs=1e-5)
+    shares = shift_to_shares(one, catalog, fold_by="season").facts.shares
+    assert shares is not None
+    assert sum(shares["S1"].before.values()) == pytest.approx(1)
+    mixed = learn_combination([one, replace(before, model="another")], catalog, fold_by="season")
+    assert not mixed.facts.exclusive
+
+
+def test_events_of_several_labels_teach_nothing_where_one_is_said() -> None:
+    catalog, before = seen("a", shown(0), 2.0, 1)
+    some = pl.int_range(pl.len()) < 10 * FRAMES
+    two = pl.when(some).then(pl.lit(["hare", "fox"])).otherwise("labels")
+    both = catalog.with_table(catalog.table.with_columns(labels=two))
+    for way in (learn_nearby, lambda media_of, media, **how: learn_combination([media_of], media, **how)):
+        made = way(a_softmax(before), both, fold_by="season")
+        how = made.facts.nearby or made.facts.combined
+        assert f"{EVENTS - 10} " in how.learnt_on
+
+
+def test_a_season_of_which_all_failed_is_shifted_to_nothing_and_stops_nothing() -> None:
+    catalog, before = seen("a", shown(0, runs=4), 2.0, 1)
+    gone = pl.int_range(pl.len()) < EVENTS // 3
+    table = before.table.with_columns(
+        pl.when(gone).then(pl.lit("failed")).otherwise("status").alias("status"),
+        *(pl.when(~gone).then(label).alias(label) for label in LABELS),
+    )
+    shifted = shift_to_shares(replace(before, table=table), catalog, fold_by="season")
+    assert set(shifted.facts.shares or {}) == {"S2", "S3"}
+    leant = learn_nearby(shifted, catalog, fold_by="season").probabilities()
+    assert np.isnan(leant[: EVENTS // 3]).all()
+    assert np.isfinite(leant[EVENTS // 3 :]).all()
+
+
+def test_what_was_treated_otherwise_is_refused() -> None:
+    catalog, before = seen("a", shown(0, runs=4), 2.0, 1)
+    shifted = shift_to_shares(before, catalog, fold_by="season")
+    plain, of_shifted = (learn_nearby(one, catalog, fold_by="season") for one in (before, shifted))
+    with pytest.raises(UsageError, match="learnt on answers shifted to other shares, and these are as the"):
+        lean_on_nearby(before, catalog, NearbyWeights.of_table(of_shifted.facts))
+    with pytest.raises(UsageError, match="these are shifted to other shares"):
+        lean_on_nearby(shifted, catalog, NearbyWeights.of_table(plain.facts))
+    for treated in (plain, shifted):
+        with pytest.raises(UsageError, match="Combine answers before that"):
+            learn_combination([before, replace(treated, model="another")], catalog, fold_by="season")
+
+
+def test_a_model_of_taxa_is_refused(tmp_path: Path) -> None:
+    catalog, before = seen("a", shown(0), 2.0, 1)
+    (tmp_path / "t.csv").write_text("label,species\nhare,Lepus timidus\nlynx,Lynx lynx\nfox,Vulpes vulpes\n")
+    tree = ModelTree.from_json(taxonomy_from_csv(tmp_path / "t.csv").for_labels(LABELS).to_json(), "here")
+    taxa = replace(before, facts=replace(before.facts, taxonomy=tree))
+    with pytest.raises(UsageError, match="model of taxa"):
+        learn_nearby(taxa, catalog, fold_by="season")
+    with pytest.raises(UsageError, match="model of taxa"):
+        shift_to_shares(taxa, catalog, fold_by="season")
 
 
 def run(*arguments: str) -> None:
