@@ -226,6 +226,7 @@ def test_events_of_several_labels_teach_nothing_where_one_is_said() -> None:
     for way in (learn_nearby, lambda media_of, media, **how: learn_combination([media_of], media, **how)):
         made = way(a_softmax(before), both, fold_by="season")
         how = made.facts.nearby or made.facts.combined
+        assert how is not None
         assert f"{EVENTS - 10} " in how.learnt_on
 
 
