@@ -1,7 +1,8 @@
 """Answers that are right and only say less than the label: "human" of a hunter, "deer" of a roe deer.
 
-They count as right. The probability of such an answer becomes that of the label, and the label's that of the
-answer, so that every figure follows; what was said stays beside it, and how often it was so is told.
+In figures of whole answers they count as right: the probability of such an answer becomes that of the label,
+and the label's that of the answer. What ranks media, and what is of one label, stays with what was predicted,
+as do the exact figures beside these; how often it was so is told.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import numpy.typing as npt
 from trapline.errors import DataError
 from trapline.evaluation.result_part import ResultPart
 from trapline.metrics import labels_said
-from trapline.models import Interval
 from trapline.prediction import PredictionFacts
 from trapline.taxonomy import BLANK, Label, Taxonomy, says_less
 
@@ -38,14 +38,31 @@ def list_coarser(answers: Mapping[tuple[str, str], int]) -> tuple[CoarserAnswer,
     return tuple(CoarserAnswer(label=label, answer=answer, media=media) for (label, answer), media in ordered)
 
 
-def beside_accuracy(figures: Mapping[str, Interval], exact: Interval | None) -> dict[str, Interval]:
-    """The figures, behind the accuracy how many are exact, where some are not and count as right."""
-    ordered: dict[str, Interval] = {}
-    for name, figure in figures.items():
-        ordered[name] = figure
-        if name == "accuracy" and exact is not None:
-            ordered["exact_accuracy"] = exact
-    return ordered
+_ACCEPTING = frozenset(
+    {
+        *("accuracy", "balanced_accuracy", "macro_f1", "subset_accuracy"),
+        *("log_loss", "brier_score", "expected_calibration_error", "categorical_cross_entropy"),
+    }
+)
+"""Figures in which coarser answers count as right. All others are of what was predicted: a figure that ranks
+would compare the probability of "animal" of the media with a label to that of the label of the others."""
+
+_EXACT_TOO = frozenset({"accuracy", "balanced_accuracy", "macro_f1", "subset_accuracy"})
+
+
+def with_exact(accepted: Mapping[str, Floats], exact: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The figures of media some of whose answers say less than the label, in their order.
+
+    Args:
+        accepted: every figure with these answers counted as right.
+        exact: with none of them; of answers that can be right or wrong they stand behind the others.
+    """
+    figures: dict[str, Floats] = {}
+    for name, value in accepted.items():
+        figures[name] = value if name in _ACCEPTING else exact[name]
+        if name in _EXACT_TOO:
+            figures[f"exact_{name}"] = exact[name]
+    return figures
 
 
 def tree_of(facts: PredictionFacts, taxonomy: Taxonomy | None) -> Taxonomy | None:
@@ -90,7 +107,7 @@ class Accepted:
     """Media whose coarser answers count as right.
 
     Attributes:
-        probabilities: [N, K], as the figures take them.
+        probabilities: [N, K], as figures take them in which coarser answers count as right.
         answered: [N, K], as they were predicted.
         right: [N, K], labels that are right of a media and say less than its own.
         rows: [N], which media have a coarser answer.

@@ -18,7 +18,7 @@ import trapline
 from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog, event_catalog
 from trapline.errors import DataError, UsageError
-from trapline.evaluation.coarser import beside_accuracy, list_coarser, tree_of
+from trapline.evaluation.coarser import list_coarser, tree_of
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.evaluate import describe_calibrated_on, describe_few, describe_measured_on
 from trapline.evaluation.levels import NOUNS, align_levels
@@ -304,6 +304,7 @@ def _put_together(
         judge.several,
         facts.exclusive,
         facts.kept,
+        bool(tallies.coarser),
     )
     counts = _counts(tallies, cells)
     curves = None if facts.kept is not None else judge.curves()
@@ -313,8 +314,6 @@ def _put_together(
     truth, weights = _patterns(tallies, len(labels), judge.several)
     everything = np.ones(len(cells), np.bool_)
     measured = with_curves(figures.measure(everything), curves)
-    if tallies.coarser and not judge.several:
-        measured = beside_accuracy(measured, figures.exact())
     drawn_groups = int(figures.groups.max()) + 1
     bins = metrics.table_of_bins(total["bin_count"], total["bin_confidence"], total["bin_right"])
     located = location_results(figures, tallies.names, seen)
@@ -427,8 +426,6 @@ def _about_parts(judge: _Judge, over: Over, drawn: int, curves: bool) -> list[st
             "So many media are judged in parts: areas under curves (AUC, average precision) are of all of "
             "them, without intervals."
         )
-    if judge.tallies.coarser and curves:
-        sentences.append("Areas under curves take no account of answers that are right but coarser.")
     sentences.append("What new locations may show is not computed of so many media.")
     if judge.head.facts.taxonomy is not None:
         sentences.append(

@@ -10,20 +10,22 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from numpy.typing import ArrayLike
 
 from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, name_some
-from trapline.evaluation.coarser import Accepted, accept_coarser, coarser_of, tree_of
+from trapline.evaluation.coarser import Accepted, accept_coarser, coarser_of, tree_of, with_exact
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.result_part import ResultPart
-from trapline.metrics import Task
+from trapline.metrics import Task, Weights
 from trapline.models import Interval
 from trapline.prediction import Predictions
 from trapline.taxonomy import BLANK, Taxonomy
 
 UnknownLabels = Literal["error", "wrong", "leave-out"]
 SeveralLabels = Literal["error", "leave-out"]
+Floats = npt.NDArray[np.float64]
 
 
 class Counts(ResultPart):
@@ -114,6 +116,11 @@ class Matched:
     coarse: Accepted | None = None
 
     @property
+    def answered(self) -> npt.NDArray[np.float64]:
+        """[N, K]: as they were predicted, whatever counts as right."""
+        return self.probabilities if self.coarse is None else self.coarse.answered
+
+    @property
     def judged(self) -> JudgedMedia:
         """What a reader must be told of them."""
         present = set(self.truth) if self.truth.ndim == 1 else np.flatnonzero(self.truth.any(axis=0))
@@ -140,10 +147,21 @@ class Matched:
         self, resampling: Resampling, rows: npt.NDArray[np.bool_] | None = None
     ) -> dict[str, Interval]:
         """Every figure that fits, with intervals; of the media of some rows only, if these are given."""
+        chosen = slice(None) if rows is None else rows
+        own = resampling if rows is None else resampling.at(rows)
+        return own.measure(self.truth[chosen], self.probabilities[chosen], self._figures(chosen))
+
+    def _figures(self, chosen: slice | npt.NDArray[np.bool_]) -> metrics.MetricsFunction:
+        """The exact figures among those of some rows, where coarser answers count as right."""
         figures = partial(metrics.measure, blank=self.blank, exclusive=self.exclusive, kept=self.kept)
-        if rows is None:
-            return resampling.measure(self.truth, self.probabilities, figures)
-        return resampling.at(rows).measure(self.truth[rows], self.probabilities[rows], figures)
+        if self.coarse is None or not self.coarse.media:
+            return figures
+        answered = self.coarse.answered[chosen]
+
+        def both(truth: ArrayLike, probabilities: ArrayLike, weights: Weights) -> dict[str, Floats]:
+            return with_exact(figures(truth, probabilities, weights), figures(truth, answered, weights))
+
+        return both
 
 
 def match(

@@ -153,7 +153,7 @@ class ThresholdTallies:
             number: of groups; never fewer than before.
             boxes: whether the boxes of a row are those of what it shows.
         """
-        values = matched.probabilities if matched.coarse is None else matched.coarse.answered
+        values = matched.answered
         several = matched.truth.ndim == 2
         blank = matched.labels.index(BLANK) if BLANK in matched.labels else None
         has = mark_labels(matched.truth, len(matched.labels))

@@ -265,6 +265,40 @@ def test_an_answer_that_says_less_is_right_and_one_that_says_more_is_not() -> No
     assert [(point.answers, point.right) for point in human.curve] == [(2, 2), (1, 1)]
 
 
+@pytest.mark.parametrize("kind", ["single-label", "multi-label"])
+def test_a_model_that_says_animal_of_everything_ranks_nothing(kind: str) -> None:
+    labels, random = ("animal", "fox", "hare", "lynx"), np.random.default_rng(3)
+    species = random.integers(1, 4, 300)
+    rest = random.dirichlet(np.ones(3), 300) * 0.3
+    said = {f"m{n}": [0.7, *row] for n, row in enumerate(rest.tolist())}
+    media = [
+        {"media_id": f"m{n}", "labels": [labels[k]], "location_id": f"L{n % 10}"}
+        for n, k in enumerate(species)
+    ]
+    taxonomy = Taxonomy({}, {name: Label(name, "animal") for name in labels})
+    evaluation = evaluate(
+        catalog_of(media), predictions_of(said, labels, kind), samples=10, taxonomy=taxonomy
+    )
+    values = {name: one.value for name, one in evaluation.metrics.items()}
+    right = "accuracy" if kind == "single-label" else "subset_accuracy"
+    assert (values[right], values[f"exact_{right}"], values["macro_f1"], values["exact_macro_f1"]) == (
+        1,
+        0,
+        1,
+        0,
+    )
+    assert values["log_loss"] < 0.4, "the probability of the answer counts"
+    assert 0.4 < values["macro_auc"] < 0.6, "it does not tell one species from the other"
+    if kind == "single-label":
+        assert (values["balanced_accuracy"], values["exact_balanced_accuracy"]) == (1, 0)
+        assert values["top_2_accuracy"] < 0.6
+        assert evaluation.confusion is not None
+        assert sum(row[0] for row in evaluation.confusion) == 300
+    for one in evaluation.per_label:
+        assert one.said == (300 if one.label == "animal" else 0)
+        assert one.label == "animal" or (one.recall and one.recall.value == 0)
+
+
 def test_coarser_answers_of_several_labels_are_right_too() -> None:
     catalog, predictions, taxonomy = people("multi-label")
     evaluation = evaluate(catalog, predictions, samples=10, taxonomy=taxonomy)
