@@ -271,8 +271,10 @@ def describe_few(measured: MeasuredAt, facts: PredictionFacts) -> tuple[str, ...
 
 
 def _at_new_locations(matched: Matched, seen: pl.Series | None, samples: int, seed: int) -> AtNewLocations:
-    """By media of locations that training did not have, where that is known."""
-    rows = np.ones(len(matched.media), bool) if seen is None else ~seen.fill_null(True).to_numpy()
+    """By media of locations that training did not have; nothing where it is not known which these are."""
+    if seen is None:
+        return {}
+    rows = ~seen.fill_null(True).to_numpy()
     return at_new_locations(
         matched.truth[rows],
         matched.probabilities[rows],

@@ -23,6 +23,8 @@ FEW_LOCATIONS = 5
 
 _CHUNK = 2_000_000
 _UNDEFINED_ALLOWED = 0.2
+_STILL = 1e-12
+"""A spread of less than this is rounding."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class NewLocations:
 
     Attributes:
         locations: on so many of them together, each with as many media as those of the sample have.
-        low: None where there are fewer than `FEW_LOCATIONS` locations, or the figure is mostly undefined.
+        low: None where there are fewer than `FEW_LOCATIONS` locations, where the figure is mostly undefined,
+            or where it is the same at all of them, which does not tell how far another one may lie.
         high: likewise.
     """
 
@@ -157,7 +160,7 @@ def _ends(
     from scipy.special import expit, logit
 
     shown = drawn[~np.isnan(drawn)]
-    if len(shown) < (1 - _UNDEFINED_ALLOWED) * len(drawn):
+    if len(shown) < (1 - _UNDEFINED_ALLOWED) * len(drawn) or np.ptp(shown) < _STILL:
         return None, None
     scale = scale_of(name, float(shown.mean()), shown)
     if scale == "logit":

@@ -29,6 +29,15 @@ def test_few_locations_say_nothing_of_a_new_one() -> None:
     assert low < 0.7 < high
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_locations_that_are_all_alike_do_not_tell_how_far_others_differ(share: float) -> None:
+    arrays = photos_of(np.full(FEW_LOCATIONS, share), 20)
+    for new in (1, 10):
+        assert metrics.new_location_intervals(*arrays, locations=new)["accuracy"] == NewLocations(
+            new, None, None
+        )
+
+
 def test_one_new_location_is_less_certain_than_ten_and_these_than_the_mean() -> None:
     arrays = photos_of(np.random.default_rng(1).beta(6, 2, 30), 40)
     mean = metrics.estimate(metrics.accuracy, *arrays)
