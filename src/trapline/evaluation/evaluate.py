@@ -221,6 +221,7 @@ def thresholds_of(
         seed=resampling.seed,
         level=level,
         model=predictions.model,
+        made_by=predictions.facts.made_by,
         over=over,
         several=predictions.task == "multi-label",
     )

@@ -386,6 +386,7 @@ def _thresholds(judge: _Judge, samples: int, seed: int) -> Thresholds | None:
         seed=seed,
         level=judge.head.level,
         model=judge.head.model,
+        made_by=judge.head.facts.made_by,
         over=judge.over,
         several=judge.several,
     )

@@ -43,6 +43,7 @@ class Thresholds(ResultPart):
         model: the fingerprint of whose answers they are.
         over: what they were chosen on and judged at.
         groups: how many of these there are.
+        made_by: how these came of the model's (`PredictionFacts.made_by`); empty of older versions.
         subjects: all labels alike, each label, each rank.
         together: the labels, each with its own.
         ranks: likewise of a model of taxa, whose answers stop at the finest rank that reaches its own.
@@ -54,6 +55,7 @@ class Thresholds(ResultPart):
     over: str
     groups: int
     subjects: tuple[SubjectThresholds, ...]
+    made_by: str = ""
     together: TogetherThresholds | None
     ranks: TogetherThresholds | None = None
     blank: BlankThresholds | None = None
@@ -61,7 +63,7 @@ class Thresholds(ResultPart):
     @checked
     def save_csv(self, path: Output) -> Path:
         """Write the curves and what was chosen; `trapline write --thresholds` takes that."""
-        return write_thresholds(self.subjects, self.level, self.model, Path(path))
+        return write_thresholds(self.subjects, (self.level, self.model, self.made_by), Path(path))
 
     def with_ranks(
         self, subjects: Sequence[SubjectThresholds], together: TogetherThresholds | None
@@ -94,6 +96,7 @@ def choose_thresholds(
     seed: int,
     level: str,
     model: str,
+    made_by: str,
     over: str,
     several: bool,
 ) -> Thresholds:
@@ -107,6 +110,7 @@ def choose_thresholds(
         seed: of the folds and the resamples.
         level: of the rows.
         model: the fingerprint.
+        made_by: how the answers came of the model's.
         over: what the groups are.
         several: the model can say several labels.
 
@@ -126,6 +130,7 @@ def choose_thresholds(
     return Thresholds(
         level=level,
         model=model,
+        made_by=made_by,
         over=over,
         groups=len(tallies.media),
         subjects=tuple(subjects),

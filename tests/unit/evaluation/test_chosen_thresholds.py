@@ -1,5 +1,6 @@
 """Thresholds of an evaluation: curves by definition, what goes with blanks, ranks, and the way to `write`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, Wants, evaluate
 from trapline.evaluation.threshold_tallies import scores_of
 from trapline.metrics import labels_said
-from trapline.prediction import Predictions
+from trapline.observations.thresholds import thresholds_for
+from trapline.prediction import PredictionFacts, Predictions, RegionWeights, SharesShift
 from trapline.taxonomy import Label, Taxonomy
 
 Floats = npt.NDArray[np.float64]
@@ -185,6 +187,24 @@ def test_thresholds_go_from_an_evaluation_to_what_is_written(tmp_path: Path) -> 
     assert dict(counted.iter_rows()).get("unclassified", 0) == expected.count(None)
 
 
+def test_thresholds_are_written_over_nothing_that_is_read(tmp_path: Path) -> None:
+    catalog, predictions = world(4, 10)
+    answers, truth, report = (tmp_path / name for name in ("p.csv", "c.csv", "report.json"))
+    catalog.save(tmp_path / "c.parquet")
+    predictions.save(answers)
+    truth.write_text("label\n", encoding="utf-8")
+    before = answers.read_bytes()
+    given: list[dict[str, Any]] = [{}, {"taxonomy": truth}, {"training": str(truth)}, {"alike": truth}]
+    for options in given:
+        lost = truth if options else answers
+        with pytest.raises(UsageError, match="is read by the command itself"):
+            api.evaluate(tmp_path / "c.parquet", answers, thresholds=lost, samples=10, **options)
+    with pytest.raises(UsageError, match="cannot both be"):
+        api.evaluate(tmp_path / "c.parquet", answers, report, thresholds=report, samples=10)
+    assert answers.read_bytes() == before
+    assert truth.read_text(encoding="utf-8") == "label\n"
+
+
 def test_thresholds_by_hand_and_those_of_others(tmp_path: Path) -> None:
     catalog, predictions = world(4, 10)
     options: dict[str, Any] = {"observers": ["model"]}
@@ -206,6 +226,32 @@ def test_thresholds_by_hand_and_those_of_others(tmp_path: Path) -> None:
     evaluation.thresholds.model_copy(update={"level": "event"}).save_csv(tmp_path / "events.csv")
     with pytest.raises(DataError, match="rows of the level event"):
         api.observe(predictions, catalog, thresholds=tmp_path / "events.csv", **options)
+
+
+def test_thresholds_of_probabilities_that_were_made_otherwise_are_refused(tmp_path: Path) -> None:
+    catalog, predictions = world(4, 10)
+    table, old = tmp_path / "t.csv", tmp_path / "old.csv"
+    thresholds = evaluate(catalog, predictions, samples=10, want=Wants()).thresholds
+    assert thresholds is not None
+    thresholds.save_csv(table)
+    shares = {name: 1 / len(LABELS) for name in LABELS}
+    shift = SharesShift(before=shares, after=shares, over="season", kept=1.0, media=9)
+    region = RegionWeights(weights=shares, unlisted=0.1, not_named=(), unknown=())
+    changes: list[dict[str, Any]] = [
+        {"calibration": "elsewhere"},
+        {"shares": {"S1": shift}},
+        {"region": region},
+    ]
+    for change in changes:
+        other = replace(predictions, facts=replace(predictions.facts, **change))
+        with pytest.raises(DataError, match="other probabilities of this model"):
+            api.observe(other, catalog, thresholds=table, observers=["model"])
+    one, next_season = (PredictionFacts(shares={name: shift}).made_by for name in ("S1", "S2"))
+    assert one == next_season, "shares are estimated anew of what comes"
+    pl.read_csv(table, infer_schema=False).drop("made_by").write_csv(old)
+    described = thresholds_for(old, predictions).describe()
+    assert "does not say how its answers were made" in described
+    assert "does not say" not in thresholds_for(table, predictions).describe()
 
 
 def test_ranks_have_thresholds_and_write_stops_by_them(
