@@ -224,6 +224,7 @@ def thresholds_of(
         made_by=predictions.facts.made_by,
         over=over,
         several=predictions.task == "multi-label",
+        unknown=matched.unknown,
     )
 
 

@@ -389,6 +389,7 @@ def _thresholds(judge: _Judge, samples: int, seed: int) -> Thresholds | None:
         made_by=judge.head.facts.made_by,
         over=judge.over,
         several=judge.several,
+        unknown=judge.unknown,
     )
 
 

@@ -7,7 +7,7 @@ what it is judged by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,6 +99,7 @@ def choose_thresholds(
     made_by: str,
     over: str,
     several: bool,
+    unknown: Collection[str] = (),
 ) -> Thresholds:
     """The curves of all labels, and the thresholds that were wanted.
 
@@ -113,16 +114,21 @@ def choose_thresholds(
         made_by: how the answers came of the model's.
         over: what the groups are.
         several: the model can say several labels.
+        unknown: labels of media that the model does not know: it never says them, and no threshold can change
+            that.
 
     Raises:
         UsageError: something is wanted of a label that there is not, or of blanks where there are none.
     """
-    wants.refuse_unknown(labels)
+    wants.refuse_unknown([label for label in labels if label not in unknown])
     assert tallies.together is not None
     draws, media = _Draws(samples, seed), int(tallies.media.sum())
     subjects = [_subject("all", "all", tallies.together, wants.of_all, None, media, draws)[0]]
     own: list[Counts | None] = []
     for label, counts in zip(labels, tallies.labels, strict=True):
+        if label in unknown:
+            own.append(None)
+            continue
         blank = tallies.blank if label == BLANK else None
         subject, elsewhere = _subject("label", label, counts, wants.of(label), blank, media, draws)
         subjects.append(subject)
@@ -135,7 +141,7 @@ def choose_thresholds(
         groups=len(tallies.media),
         subjects=tuple(subjects),
         together=_together(tallies, own, draws, several),
-        blank=_blank(tallies.blank, labels, subjects, own, draws),
+        blank=None if BLANK in unknown else _blank(tallies.blank, labels, subjects, own, draws),
     )
 
 
@@ -240,7 +246,7 @@ def _together(
         sum((metrics.at_indices(getattr(counts, name), indices) for counts, indices in chosen), 0)
         for name in ("answers", "right", "recalled")
     )
-    support = np.asarray(sum(counts.support for counts, _ in chosen))
+    support = np.asarray(sum(counts.support for counts in tallies.labels))  # of those never said too
     hits = np.asarray(recalled if several else right)
     return TogetherThresholds(
         answered=None if several else draws.share(np.asarray(answers), tallies.media),

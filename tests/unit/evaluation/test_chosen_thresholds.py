@@ -228,6 +228,28 @@ def test_thresholds_by_hand_and_those_of_others(tmp_path: Path) -> None:
         api.observe(predictions, catalog, thresholds=tmp_path / "events.csv", **options)
 
 
+@pytest.mark.parametrize("strange", ["bear", "blank"])
+def test_a_label_that_the_model_does_not_know_has_no_threshold(strange: str, tmp_path: Path) -> None:
+    catalog, predictions = world(12, 10)
+    labels = tuple("badger" if label == "blank" else label for label in LABELS)
+    predictions = replace(predictions, table=predictions.table.rename({"blank": "badger"}), labels=labels)
+    renamed = pl.col("labels").list.eval(pl.element().replace("hare", strange).replace("blank", strange))
+    catalog = catalog.with_table(catalog.table.with_columns(renamed))
+    evaluation = evaluate(catalog, predictions, samples=10, unknown_labels="wrong", want=Wants())
+    assert evaluation.thresholds is not None
+    assert [one.name for one in evaluation.thresholds.of("label")] == list(labels)
+    assert evaluation.thresholds.blank is None
+    together = evaluation.thresholds.together
+    assert together is not None
+    assert together.recall is not None
+    assert together.recall.value < 0.5, "media of the unknown label are never recognised"
+    wanted = Wants.parse([f"{strange}:recall=0.5"])
+    with pytest.raises(UsageError, match="which is no label"):
+        evaluate(catalog, predictions, samples=10, unknown_labels="wrong", want=wanted)
+    evaluation.thresholds.save_csv(tmp_path / "t.csv")
+    assert set(thresholds_for(tmp_path / "t.csv", predictions).labels) == set(labels)
+
+
 def test_thresholds_of_probabilities_that_were_made_otherwise_are_refused(tmp_path: Path) -> None:
     catalog, predictions = world(4, 10)
     table, old = tmp_path / "t.csv", tmp_path / "old.csv"
