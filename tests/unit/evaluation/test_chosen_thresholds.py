@@ -18,11 +18,12 @@ from trapline import api
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, Wants, evaluate
-from trapline.evaluation.threshold_tallies import scores_of
+from trapline.evaluation.threshold_tallies import _largest_boxes, scores_of
 from trapline.metrics import labels_said
 from trapline.observations.thresholds import thresholds_for
-from trapline.prediction import PredictionFacts, Predictions, RegionWeights, SharesShift
-from trapline.taxonomy import Label, Taxonomy
+from trapline.prediction import ModelTree, PredictionFacts, Predictions, RegionWeights, SharesShift
+from trapline.taxonomy import Label, Taxonomy, taxonomy_from_csv
+from trapline.taxonomy.classes import classes_of
 
 Floats = npt.NDArray[np.float64]
 LABELS = ("blank", "hare", "lynx", "fox")
@@ -138,6 +139,25 @@ def test_what_goes_with_the_blanks(judged_world: tuple[Catalog, Predictions, Eva
     assert gone[~empty].mean() <= 0.02
     lost = {label: int(gone[(labels == label).to_numpy()].sum()) for label in LABELS[1:]}
     assert {one.label: one.lost for one in blank.labels} == {name: n for name, n in lost.items() if n}
+
+
+def test_only_sure_boxes_of_animals_tell_how_large_it_is() -> None:
+    def box(side: float, conf: float | None = 0.9, category: str = "animal") -> dict[str, Any]:
+        return {"category": category, "conf": conf, "x": 0.1, "y": 0.1, "width": side, "height": side}
+
+    boxes: list[tuple[list[dict[str, Any]], float | None]] = [
+        ([box(0.05), box(0.9, 0.01)], 0.0025),
+        ([box(0.05), box(0.9, category="person"), box(0.8, category="3")], 0.0025),
+        ([box(0.05), box(0.5, category="1")], 0.25),
+        ([box(0.05), box(0.5, None)], 0.25),
+        ([box(0.5, 0.1)], None),
+        ([box(0.5, category="2")], None),
+        ([], None),
+    ]
+    media = [{"media_id": f"m{n}", "labels": ["fox"], "boxes": own} for n, (own, _) in enumerate(boxes)]
+    largest = _largest_boxes(catalog_of(media).table)
+    expected = [np.nan if share is None else share for _, share in boxes]
+    assert largest == pytest.approx(expected, nan_ok=True)
 
 
 def test_what_cannot_be_wanted_is_refused() -> None:
@@ -295,6 +315,46 @@ def test_ranks_have_thresholds_and_write_stops_by_them(
     }
     by_hand = api.observe(predictions, catalog, thresholds={"kind": 0.5}, observers=["model"])
     assert set(by_hand.standing["label"]) == {"animal", "empty"}
+
+
+def test_no_rank_finds_more_than_there_is(tmp_path: Path) -> None:
+    """Of a person whose label has no taxon every taxon of people is right, and none is missed."""
+    (tmp_path / "t.csv").write_text(
+        "label,class,family,genus,species,kind\n"
+        "person,Mammalia,Hominidae,Homo,Homo sapiens,human\n"
+        "hunter,,,,,human\n"
+        "puma,Mammalia,Felidae,Puma,Puma concolor,animal\n"
+    )
+    tree = taxonomy_from_csv(tmp_path / "t.csv")
+    classes = classes_of(tree, list(tree.labels))
+    media = ["person"] * 2 + ["hunter"] * 6 + ["puma"] * 4
+    names = [classes.of_label[label] or "person" for label in media]
+    own = {"hunter": classes.of_label["person"]}
+    values = [
+        [
+            0.96 if name == own.get(label, as_class) else 0.04 / (len(classes.names) - 1)
+            for name in classes.names
+        ]
+        for label, as_class in zip(media, names, strict=True)
+    ]
+    document = classes.taxonomy.to_json() | {
+        "classes": dict(classes.of_label),
+        "head_ranks": ["family", "genus", "species"],
+        "rollup": {"promise": 0.9},
+    }
+    facts = PredictionFacts(taxonomy=ModelTree.from_json(document, "the tree"), thresholds={"species": 0.9})
+    rows = [
+        {"media_id": f"m{n}", "labels": [label], "location_id": f"L{n % 3}"} for n, label in enumerate(media)
+    ]
+    said = {f"m{n}": list(row) for n, row in enumerate(values)}
+    predictions = replace(predictions_of(said, classes.names), facts=facts)
+    found = evaluate(catalog_of(rows), predictions, samples=10, want=Wants())
+    assert found.thresholds is not None
+    ranks = found.thresholds.of("rank")
+    assert ranks
+    for one in ranks:
+        assert one.curve, one.name
+        assert all(point.recall is None or point.recall <= 1 for point in one.curve), one.name
 
 
 def people(kind: str = "single-label") -> tuple[Catalog, Predictions, Taxonomy]:
