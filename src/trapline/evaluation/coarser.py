@@ -7,8 +7,8 @@ as do the exact figures beside these; how often it was so is told.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,34 +72,54 @@ def tree_of(facts: PredictionFacts, taxonomy: Taxonomy | None) -> Taxonomy | Non
     return Taxonomy.from_json(facts.taxonomy.as_json(), "The taxonomy of the predictions")
 
 
-def coarser_of(taxonomy: Taxonomy | None, labels: Sequence[str], known: Sequence[str]) -> Flags | None:
-    """[K, K]: whether the label of a column says less than that of the row; None where none does.
+class CoarserLabels:
+    """Which labels say less than which; of the same labels it is found once.
 
     Args:
         taxonomy: what the labels are; those that it lacks say less than none.
-        labels: all of them.
-        known: those that the model can say.
+        known: labels that the model can say.
     """
-    if taxonomy is None:
-        return None
+
+    def __init__(self, taxonomy: Taxonomy | None, known: Sequence[str]) -> None:
+        self._taxonomy, self._known = taxonomy, frozenset(known)
+        self._tables: dict[tuple[str, ...], Flags | None] = {}
+
+    def of(self, labels: tuple[str, ...]) -> Flags | None:
+        """[K, K]: whether the label of a column says less than that of the row; None where none does."""
+        if self._taxonomy is None:
+            return None
+        if labels not in self._tables:
+            table = _fill(_within(self._taxonomy, labels), labels, self._known)
+            self._tables[labels] = table if table.any() else None
+        return self._tables[labels]
+
+
+def _within(taxonomy: Taxonomy, labels: Sequence[str]) -> Taxonomy:
+    """The taxonomy with those of the labels that it knows, and no others."""
     of_tree: dict[str, Label] = {}
     for name in labels:
         try:
             of_tree |= taxonomy.for_labels([name]).labels
         except DataError:  # a label that is not known counts as every other does
             continue
-    whole = Taxonomy(taxonomy.taxa, of_tree, taxonomy.source)
-    table = np.array(
-        [
-            [
-                answer in known and {answer, true} <= of_tree.keys() and says_less(whole, answer, true)
-                for answer in labels
-            ]
-            for true in labels
-        ],
-        np.bool_,
-    )
-    return table if table.any() else None
+    return Taxonomy(taxonomy.taxa, of_tree, taxonomy.source)
+
+
+def _fill(whole: Taxonomy, labels: Sequence[str], known: Set[str]) -> Flags:
+    """[K, K]; only labels on the way from the true one up to the root are looked at."""
+    table = np.zeros((len(labels), len(labels)), np.bool_)
+    columns = [k for k, answer in enumerate(labels) if answer in known and answer in whole.labels]
+    of_taxon: defaultdict[str | None, list[int]] = defaultdict(list)
+    for column in columns:
+        of_taxon[whole.labels[labels[column]].taxon].append(column)
+    for row, true in enumerate(labels):
+        if true not in whole.labels:
+            continue
+        taxon = whole.labels[true].taxon
+        way = () if taxon is None else (None, *{taxon, *whole.path(true)})
+        for column in columns if taxon is None else [one for above in way for one in of_taxon[above]]:
+            table[row, column] = says_less(whole, labels[column], true)
+    return table
 
 
 @dataclass(frozen=True)
@@ -141,7 +161,7 @@ def accept_coarser(
         truth: int [N], or 0/1 [N, K].
         values: probabilities [N, K].
         labels: the K names.
-        coarser: [K, K], of `coarser_of`.
+        coarser: [K, K], of `CoarserLabels`.
     """
     several = truth.ndim == 2
     blank = labels.index(BLANK) if several and BLANK in labels else None

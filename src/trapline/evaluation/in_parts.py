@@ -18,7 +18,7 @@ import trapline
 from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog, event_catalog
 from trapline.errors import DataError, UsageError
-from trapline.evaluation.coarser import list_coarser, tree_of
+from trapline.evaluation.coarser import CoarserLabels, list_coarser, tree_of
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.evaluate import describe_calibrated_on, describe_few, describe_measured_on
 from trapline.evaluation.levels import NOUNS, align_levels
@@ -210,6 +210,7 @@ class _Judge:
         self.unknown: tuple[str, ...] = ()
         self.asked = asked
         self.tree = tree_of(self.head.facts, asked["taxonomy"])
+        self.less = CoarserLabels(self.tree, self.head.labels)
         self.thresholds: TalliedParts | None = None
 
     @property
@@ -261,7 +262,9 @@ class _Judge:
         for (table,), media in self.side.parts(_COLUMNS):
             catalog, predictions = align_levels(media, table)
             try:
-                matched = join_truth(catalog, predictions, part=self.part, unknown=unknown, **self.asked)
+                matched = join_truth(
+                    catalog, predictions, part=self.part, unknown=unknown, less=self.less, **self.asked
+                )
             except DataError as error:
                 raise DataError(
                     f"Media {begin + 1:,} to {begin + len(media):,} of the catalog, where this is found "

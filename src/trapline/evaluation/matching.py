@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, name_some
-from trapline.evaluation.coarser import Accepted, accept_coarser, coarser_of, tree_of, with_exact
+from trapline.evaluation.coarser import Accepted, CoarserLabels, accept_coarser, tree_of, with_exact
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.result_part import ResultPart
 from trapline.metrics import Task, Weights
@@ -213,6 +213,7 @@ def join_truth(
     allow_unmatched: bool = False,
     unknown: tuple[str, ...] | None = None,
     taxonomy: Taxonomy | None = None,
+    less: CoarserLabels | None = None,
 ) -> Matched:
     """`match` where there may be nothing to judge, as in a part of a long table.
 
@@ -225,6 +226,7 @@ def join_truth(
         allow_unmatched: see there.
         unknown: the labels to be added that the model does not know; None for those of these media.
         taxonomy: as of `match`.
+        less: which labels say less, where it is known already; None to find it by the taxonomy.
     """
     if predictions.level != "media":
         raise DataError(f"Predictions a {predictions.level} cannot be judged: they must be one row a media.")
@@ -257,14 +259,15 @@ def join_truth(
     joined = joined.filter(pl.col("status") != "failed")
     joined, left_several = _one_label_each(joined, predictions.task, several_labels)
     joined, coarse = _as_classes(joined, predictions)
-    tree = tree_of(predictions.facts, taxonomy)
-    joined, added, left_unknown = _known_labels(joined, predictions, unknown_labels, tree)
+    if less is None:
+        less = CoarserLabels(tree_of(predictions.facts, taxonomy), predictions.labels)
+    joined, added, left_unknown = _known_labels(joined, predictions, unknown_labels, less)
     if unknown is not None:
         added = unknown
     labels = (*predictions.labels, *added)
     truth = metrics.encode_truth(joined["labels"].to_list(), labels, predictions.task)
     values = _probabilities(predictions, joined, len(added))
-    table = coarser_of(tree, labels, predictions.labels) if joined.height else None
+    table = less.of(labels) if joined.height else None
     coarser = None if table is None else accept_coarser(truth, values, labels, table)
     counts = Counts(
         media=len(chosen),
@@ -397,7 +400,7 @@ def _as_classes(joined: pl.DataFrame, predictions: Predictions) -> tuple[pl.Data
 
 
 def _known_labels(
-    joined: pl.DataFrame, predictions: Predictions, unknown_labels: UnknownLabels, tree: Taxonomy | None
+    joined: pl.DataFrame, predictions: Predictions, unknown_labels: UnknownLabels, less: CoarserLabels
 ) -> tuple[pl.DataFrame, tuple[str, ...], int]:
     """The media that stay, the labels to be added, and how many media were left out.
 
@@ -410,7 +413,7 @@ def _known_labels(
     unknown = tuple(sorted(set(labels) - known))
     if not unknown or unknown_labels == "wrong":
         return joined, unknown, 0
-    table = coarser_of(tree, (*predictions.labels, *unknown), predictions.labels)
+    table = less.of((*predictions.labels, *unknown))
     covered = (
         ()
         if table is None
