@@ -223,6 +223,7 @@ def thresholds_of(
         model=predictions.model,
         made_by=predictions.facts.made_by,
         over=over,
+        groups=int(resampling.groups.max()) + 1,
         several=predictions.task == "multi-label",
         unknown=matched.unknown,
     )

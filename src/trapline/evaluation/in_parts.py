@@ -378,8 +378,10 @@ def _put_together(
 
 
 def _thresholds(judge: _Judge, samples: int, seed: int) -> Thresholds | None:
-    tallies = None if judge.thresholds is None else judge.thresholds.ordered()
-    if tallies is None or judge.want is None:
+    if judge.thresholds is None or judge.want is None:
+        return None
+    tallies = judge.thresholds.ordered()
+    if tallies is None:
         return None
     return choose_thresholds(
         tallies,
@@ -391,6 +393,7 @@ def _thresholds(judge: _Judge, samples: int, seed: int) -> Thresholds | None:
         model=judge.head.model,
         made_by=judge.head.facts.made_by,
         over=judge.over,
+        groups=len(judge.thresholds.codes),
         several=judge.several,
         unknown=judge.unknown,
     )

@@ -98,6 +98,7 @@ def choose_thresholds(
     model: str,
     made_by: str,
     over: str,
+    groups: int,
     several: bool,
     unknown: Collection[str] = (),
 ) -> Thresholds:
@@ -113,6 +114,7 @@ def choose_thresholds(
         model: the fingerprint.
         made_by: how the answers came of the model's.
         over: what the groups are.
+        groups: how many there are, also where several are tallied as one.
         several: the model can say several labels.
         unknown: labels of media that the model does not know: it never says them, and no threshold can change
             that.
@@ -138,7 +140,7 @@ def choose_thresholds(
         model=model,
         made_by=made_by,
         over=over,
-        groups=len(tallies.media),
+        groups=groups,
         subjects=tuple(subjects),
         together=_together(tallies, own, draws, several),
         blank=None if BLANK in unknown else _blank(tallies.blank, labels, subjects, own, draws),

@@ -236,8 +236,9 @@ def describe_thresholds(thresholds: Thresholds) -> list[str]:
             answered = (
                 "" if together.answered is None else f"{with_span(together.answered)} of all are answered, "
             )
+            alone = ", each taken alone" if name == "label" and together.answered is None else ""
             lines.append(
-                f"Each {name} with its own threshold, elsewhere: {answered}"
+                f"Each {name} with its own threshold, elsewhere{alone}: {answered}"
                 f"{with_span(together.precision)} of the answers are right."
             )
     return lines
@@ -253,7 +254,7 @@ def _blank_lines(blank: BlankThresholds | None) -> list[str]:
         f"Blanks put aside from {blank.threshold:g} on, elsewhere: {with_span(blank.removed)} of "
         f"{blank.blanks} blanks go, and with them {with_span(blank.lost)} of {blank.animals} animals.",
         describe_small(blank),
-        *([f"Most lost: {worst}."] if blank.labels else []),
+        *([f"Most lost, here where it was chosen: {worst}."] if blank.labels else []),
     ]
 
 

@@ -18,7 +18,7 @@ from trapline import api
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, Wants, evaluate
-from trapline.evaluation.threshold_tallies import _largest_boxes, scores_of
+from trapline.evaluation.threshold_tallies import MOST_GROUPS, _largest_boxes, scores_of
 from trapline.metrics import labels_said
 from trapline.observations.thresholds import thresholds_for
 from trapline.prediction import ModelTree, PredictionFacts, Predictions, RegionWeights, SharesShift
@@ -158,6 +158,12 @@ def test_only_sure_boxes_of_animals_tell_how_large_it_is() -> None:
     largest = _largest_boxes(catalog_of(media).table)
     expected = [np.nan if share is None else share for _, share in boxes]
     assert largest == pytest.approx(expected, nan_ok=True)
+
+
+def test_all_locations_are_told_of_though_some_are_tallied_as_one() -> None:
+    evaluation = evaluate(*world(MOST_GROUPS + 20, 1), samples=10, want=Wants())
+    assert evaluation.thresholds is not None
+    assert evaluation.thresholds.groups == MOST_GROUPS + 20
 
 
 def test_what_cannot_be_wanted_is_refused() -> None:
