@@ -352,7 +352,7 @@ def test_no_rank_finds_more_than_there_is(tmp_path: Path) -> None:
     rows = [
         {"media_id": f"m{n}", "labels": [label], "location_id": f"L{n % 3}"} for n, label in enumerate(media)
     ]
-    said = {f"m{n}": list(row) for n, row in enumerate(values)}
+    said: dict[str, list[float] | None] = {f"m{n}": list(row) for n, row in enumerate(values)}
     predictions = replace(predictions_of(said, classes.names), facts=facts)
     found = evaluate(catalog_of(rows), predictions, samples=10, want=Wants())
     assert found.thresholds is not None
@@ -404,7 +404,7 @@ def test_a_model_that_says_animal_of_everything_ranks_nothing(kind: str) -> None
     labels, random = ("animal", "fox", "hare", "lynx"), np.random.default_rng(3)
     species = random.integers(1, 4, 300)
     rest = random.dirichlet(np.ones(3), 300) * 0.3
-    said = {f"m{n}": [0.7, *row] for n, row in enumerate(rest.tolist())}
+    said: dict[str, list[float] | None] = {f"m{n}": [0.7, *row] for n, row in enumerate(rest.tolist())}
     media = [
         {"media_id": f"m{n}", "labels": [labels[k]], "location_id": f"L{n % 10}"}
         for n, k in enumerate(species)
