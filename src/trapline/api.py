@@ -2596,6 +2596,7 @@ def evaluate(
     from trapline.review import as_truth
 
     path = _report_path(output)
+    _refuse_to_lose(path, thresholds, catalog, predictions, decisions, taxonomy, alike, training)
     asks = bool(want) or thresholds is not None or path is not None
     wanted, tree = Wants.parse(want) if asks else None, _taxonomy(taxonomy)
     side = _if_long(catalog, predictions) if decisions is None else None
@@ -2652,6 +2653,15 @@ def evaluate(
     if alike is not None:
         evaluation = with_neighbours(evaluation, whole, Path(alike), pictures)
     return _report(evaluation, path, thresholds, pictures, _files(catalog, predictions))
+
+
+def _refuse_to_lose(path: Path | None, thresholds: Output | None, *sources: object) -> None:
+    """Neither the report nor the thresholds may be written over what is read, nor over each other."""
+    for written in (path, thresholds):
+        if written is not None:
+            refuse_own_input(written, *sources)
+    if None not in (path, thresholds) and Path(str(thresholds)).absolute() == Path(str(path)).absolute():
+        raise UsageError(f"The report and the thresholds cannot both be {path}: name another for one.")
 
 
 def _report(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -54,9 +55,18 @@ def test_the_box_of_a_model_follows_its_predictions_everywhere(
     assert (words in err) == told
     assert Predictions.load("p.csv").facts.measured_at == (at,)
 
-    out = run("evaluate", "photos.parquet", "p.csv", "-o", "report.html")[1]
+    out = run("evaluate", "photos.parquet", "p.csv")[1]
     assert (f"FEW LOCATIONS: The model was measured {words}" in out) == told
-    assert "New locations: Accuracy" in out, "of this evaluation, at ten locations"
+    assert "New locations" not in out, "it is not known which the model was trained on"
+    table = Catalog.load(tmp_path / "photos.parquet").table
+    others = table.with_columns(
+        pl.format("other-{}", name).alias(name) for name in ("media_id", "location_id")
+    )
+    Catalog.from_rows(others, tmp_path / "nowhere", "others").save(tmp_path / "others.parquet")
+    _, out, err = run(
+        "evaluate", "photos.parquet", "p.csv", "--training", "others.parquet", "-o", "report.html"
+    )
+    assert "New locations: Accuracy" in out, f"of this evaluation, at ten locations: {err}"
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (BOX in page and words in page) == told
     assert "What to expect at a new location" in page

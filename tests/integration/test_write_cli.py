@@ -107,6 +107,11 @@ def test_photos_that_could_not_be_copied_are_named_and_strict_makes_them_status_
         (["--format", "camtrap-dp", "-o", "dp"], 2, "--deployments"),
         (["--format", "summary", "-o", "x.csv", "--taxonomy", "none.csv"], 1, "There is no file none.csv"),
         (["--format", "summary", "-o", "x.csv", "--threshold", "7"], 2, "between 0 and 1"),
+        (
+            ["--format", "summary", "-o", "x.csv", "--thresholds", "lynx=0.8", "--thresholds", "lynx=0.9"],
+            2,
+            "names 'lynx' twice",
+        ),
     ],
 )
 def test_wrong_use_is_answered(arguments: list[str], status: int, complaint: str, run: Run) -> None:

@@ -118,6 +118,8 @@ def _thresholds(given: list[str]) -> dict[str, float] | str | None:
     numbers = {}
     for text in given:
         label, _, number = text.rpartition("=")
+        if label in numbers:
+            raise UsageError(f"--thresholds names '{label}' twice: give one number for it.")
         try:
             numbers[label] = float(number)
         except ValueError:

@@ -39,11 +39,11 @@ def _label_figures(
 
 
 def per_label(matched: Matched, resampling: Resampling) -> tuple[LabelResult, ...]:
-    """The figures of every label, with intervals."""
-    counts = metrics.count_labels(matched.truth, matched.probabilities, blank=matched.blank)
+    """The figures of every label, with intervals; of what was predicted, whatever counts as right."""
+    counts = metrics.count_labels(matched.truth, matched.answered, blank=matched.blank)
     figures = metrics.estimate_vectors(
         matched.truth,
-        matched.probabilities,
+        matched.answered,
         *(resampling.groups, resampling.samples, resampling.seed),
         metrics_fn=partial(_label_figures, blank=matched.blank),
     )
@@ -118,7 +118,7 @@ def _season_labels(matched: Matched, inside: npt.NDArray[np.bool_]) -> dict[str,
     }
     if matched.truth.ndim == 1:
         return figures
-    losses = metrics.label_log_loss(matched.truth[inside], matched.probabilities[inside])
+    losses = metrics.label_log_loss(matched.truth[inside], matched.answered[inside])
     shared = {"shared_log_loss": float(losses[elsewhere].mean())} if elsewhere.any() else {}
     return figures | shared | {"label_log_loss": dict(zip(matched.labels, losses.tolist(), strict=True))}
 
@@ -127,7 +127,7 @@ def confusion(matched: Matched) -> tuple[tuple[int, ...], ...] | None:
     """The confusion matrix; None for multi-label."""
     if matched.truth.ndim == 2:
         return None
-    return tuple(map(tuple, metrics.confusion_matrix(matched.truth, matched.probabilities).tolist()))
+    return tuple(map(tuple, metrics.confusion_matrix(matched.truth, matched.answered).tolist()))
 
 
 def worst_mistakes(matched: Matched) -> tuple[int, tuple[Mistake, ...]]:

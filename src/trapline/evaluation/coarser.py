@@ -1,13 +1,14 @@
 """Answers that are right and only say less than the label: "human" of a hunter, "deer" of a roe deer.
 
-They count as right. The probability of such an answer becomes that of the label, and the label's that of the
-answer, so that every figure follows; what was said stays beside it, and how often it was so is told.
+In figures of whole answers they count as right: the probability of such an answer becomes that of the label,
+and the label's that of the answer. What ranks media, and what is of one label, stays with what was predicted,
+as do the exact figures beside these; how often it was so is told.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,6 @@ import numpy.typing as npt
 from trapline.errors import DataError
 from trapline.evaluation.result_part import ResultPart
 from trapline.metrics import labels_said
-from trapline.models import Interval
 from trapline.prediction import PredictionFacts
 from trapline.taxonomy import BLANK, Label, Taxonomy, says_less
 
@@ -38,14 +38,31 @@ def list_coarser(answers: Mapping[tuple[str, str], int]) -> tuple[CoarserAnswer,
     return tuple(CoarserAnswer(label=label, answer=answer, media=media) for (label, answer), media in ordered)
 
 
-def beside_accuracy(figures: Mapping[str, Interval], exact: Interval | None) -> dict[str, Interval]:
-    """The figures, behind the accuracy how many are exact, where some are not and count as right."""
-    ordered: dict[str, Interval] = {}
-    for name, figure in figures.items():
-        ordered[name] = figure
-        if name == "accuracy" and exact is not None:
-            ordered["exact_accuracy"] = exact
-    return ordered
+_ACCEPTING = frozenset(
+    {
+        *("accuracy", "balanced_accuracy", "macro_f1", "subset_accuracy"),
+        *("log_loss", "brier_score", "expected_calibration_error", "categorical_cross_entropy"),
+    }
+)
+"""Figures in which coarser answers count as right. All others are of what was predicted: a figure that ranks
+would compare the probability of "animal" of the media with a label to that of the label of the others."""
+
+_EXACT_TOO = frozenset({"accuracy", "balanced_accuracy", "macro_f1", "subset_accuracy"})
+
+
+def with_exact(accepted: Mapping[str, Floats], exact: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The figures of media some of whose answers say less than the label, in their order.
+
+    Args:
+        accepted: every figure with these answers counted as right.
+        exact: with none of them; of answers that can be right or wrong they stand behind the others.
+    """
+    figures: dict[str, Floats] = {}
+    for name, value in accepted.items():
+        figures[name] = value if name in _ACCEPTING else exact[name]
+        if name in _EXACT_TOO:
+            figures[f"exact_{name}"] = exact[name]
+    return figures
 
 
 def tree_of(facts: PredictionFacts, taxonomy: Taxonomy | None) -> Taxonomy | None:
@@ -55,34 +72,54 @@ def tree_of(facts: PredictionFacts, taxonomy: Taxonomy | None) -> Taxonomy | Non
     return Taxonomy.from_json(facts.taxonomy.as_json(), "The taxonomy of the predictions")
 
 
-def coarser_of(taxonomy: Taxonomy | None, labels: Sequence[str], known: Sequence[str]) -> Flags | None:
-    """[K, K]: whether the label of a column says less than that of the row; None where none does.
+class CoarserLabels:
+    """Which labels say less than which; of the same labels it is found once.
 
     Args:
         taxonomy: what the labels are; those that it lacks say less than none.
-        labels: all of them.
-        known: those that the model can say.
+        known: labels that the model can say.
     """
-    if taxonomy is None:
-        return None
+
+    def __init__(self, taxonomy: Taxonomy | None, known: Sequence[str]) -> None:
+        self._taxonomy, self._known = taxonomy, frozenset(known)
+        self._tables: dict[tuple[str, ...], Flags | None] = {}
+
+    def of(self, labels: tuple[str, ...]) -> Flags | None:
+        """[K, K]: whether the label of a column says less than that of the row; None where none does."""
+        if self._taxonomy is None:
+            return None
+        if labels not in self._tables:
+            table = _fill(_within(self._taxonomy, labels), labels, self._known)
+            self._tables[labels] = table if table.any() else None
+        return self._tables[labels]
+
+
+def _within(taxonomy: Taxonomy, labels: Sequence[str]) -> Taxonomy:
+    """The taxonomy with those of the labels that it knows, and no others."""
     of_tree: dict[str, Label] = {}
     for name in labels:
         try:
             of_tree |= taxonomy.for_labels([name]).labels
         except DataError:  # a label that is not known counts as every other does
             continue
-    whole = Taxonomy(taxonomy.taxa, of_tree, taxonomy.source)
-    table = np.array(
-        [
-            [
-                answer in known and {answer, true} <= of_tree.keys() and says_less(whole, answer, true)
-                for answer in labels
-            ]
-            for true in labels
-        ],
-        np.bool_,
-    )
-    return table if table.any() else None
+    return Taxonomy(taxonomy.taxa, of_tree, taxonomy.source)
+
+
+def _fill(whole: Taxonomy, labels: Sequence[str], known: Set[str]) -> Flags:
+    """[K, K]; only labels on the way from the true one up to the root are looked at."""
+    table = np.zeros((len(labels), len(labels)), np.bool_)
+    columns = [k for k, answer in enumerate(labels) if answer in known and answer in whole.labels]
+    of_taxon: defaultdict[str | None, list[int]] = defaultdict(list)
+    for column in columns:
+        of_taxon[whole.labels[labels[column]].taxon].append(column)
+    for row, true in enumerate(labels):
+        if true not in whole.labels:
+            continue
+        taxon = whole.labels[true].taxon
+        way = () if taxon is None else (None, *{taxon, *whole.path(true)})
+        for column in columns if taxon is None else [one for above in way for one in of_taxon[above]]:
+            table[row, column] = says_less(whole, labels[column], true)
+    return table
 
 
 @dataclass(frozen=True)
@@ -90,7 +127,7 @@ class Accepted:
     """Media whose coarser answers count as right.
 
     Attributes:
-        probabilities: [N, K], as the figures take them.
+        probabilities: [N, K], as figures take them in which coarser answers count as right.
         answered: [N, K], as they were predicted.
         right: [N, K], labels that are right of a media and say less than its own.
         rows: [N], which media have a coarser answer.
@@ -124,7 +161,7 @@ def accept_coarser(
         truth: int [N], or 0/1 [N, K].
         values: probabilities [N, K].
         labels: the K names.
-        coarser: [K, K], of `coarser_of`.
+        coarser: [K, K], of `CoarserLabels`.
     """
     several = truth.ndim == 2
     blank = labels.index(BLANK) if several and BLANK in labels else None

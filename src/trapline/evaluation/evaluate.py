@@ -20,10 +20,9 @@ from trapline.evaluation.breakdown import (
     per_label,
     per_location,
     per_season,
-    rows_right,
     worst_mistakes,
 )
-from trapline.evaluation.coarser import beside_accuracy, list_coarser, tree_of
+from trapline.evaluation.coarser import list_coarser, tree_of
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.levels import NOUNS, align_levels, judged_media
@@ -37,7 +36,7 @@ from trapline.evaluation.threshold_tallies import ThresholdTallies, group_codes,
 from trapline.evaluation.thresholds import Thresholds, choose_thresholds
 from trapline.evaluation.training_media import find_leak, find_training, read_told
 from trapline.evaluation.wants import Wants
-from trapline.models import AtNewLocations, Interval, MeasuredAt, at_new_locations, describe_few_locations
+from trapline.models import AtNewLocations, MeasuredAt, at_new_locations, describe_few_locations
 from trapline.prediction import Level, PredictionFacts, Predictions
 from trapline.taxonomy import Taxonomy
 
@@ -161,7 +160,7 @@ def evaluate(
         intervals_over=over,
         samples=samples,
         seed=seed,
-        metrics=with_exact(matched, resampling),
+        metrics=matched.measure(resampling),
         new_locations=_at_new_locations(matched, seen, samples, seed),
         few_locations=few,
         per_label=per_label(matched, resampling),
@@ -200,15 +199,6 @@ def evaluate(
     )
 
 
-def with_exact(matched: Matched, resampling: Resampling) -> dict[str, Interval]:
-    """The figures of all media; where coarser answers count as right, how many are exact too."""
-    figures = matched.measure(resampling)
-    if matched.coarse is None or not matched.coarse.media or matched.truth.ndim == 2:
-        return figures
-    exact = rows_right(matched) & ~matched.coarse.rows
-    return beside_accuracy(figures, resampling.share(exact, np.ones(len(exact))))
-
-
 def thresholds_of(
     matched: Matched,
     resampling: Resampling,
@@ -231,8 +221,11 @@ def thresholds_of(
         seed=resampling.seed,
         level=level,
         model=predictions.model,
+        made_by=predictions.facts.made_by,
         over=over,
+        groups=int(resampling.groups.max()) + 1,
         several=predictions.task == "multi-label",
+        unknown=matched.unknown,
     )
 
 
@@ -281,8 +274,10 @@ def describe_few(measured: MeasuredAt, facts: PredictionFacts) -> tuple[str, ...
 
 
 def _at_new_locations(matched: Matched, seen: pl.Series | None, samples: int, seed: int) -> AtNewLocations:
-    """By media of locations that training did not have, where that is known."""
-    rows = np.ones(len(matched.media), bool) if seen is None else ~seen.fill_null(True).to_numpy()
+    """By media of locations that training did not have; nothing where it is not known which these are."""
+    if seen is None:
+        return {}
+    rows = ~seen.fill_null(True).to_numpy()
     return at_new_locations(
         matched.truth[rows],
         matched.probabilities[rows],

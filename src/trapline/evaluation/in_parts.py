@@ -18,7 +18,7 @@ import trapline
 from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog, event_catalog
 from trapline.errors import DataError, UsageError
-from trapline.evaluation.coarser import beside_accuracy, list_coarser, tree_of
+from trapline.evaluation.coarser import CoarserLabels, list_coarser, tree_of
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.evaluate import describe_calibrated_on, describe_few, describe_measured_on
 from trapline.evaluation.levels import NOUNS, align_levels
@@ -210,6 +210,7 @@ class _Judge:
         self.unknown: tuple[str, ...] = ()
         self.asked = asked
         self.tree = tree_of(self.head.facts, asked["taxonomy"])
+        self.less = CoarserLabels(self.tree, self.head.labels)
         self.thresholds: TalliedParts | None = None
 
     @property
@@ -261,7 +262,9 @@ class _Judge:
         for (table,), media in self.side.parts(_COLUMNS):
             catalog, predictions = align_levels(media, table)
             try:
-                matched = join_truth(catalog, predictions, part=self.part, unknown=unknown, **self.asked)
+                matched = join_truth(
+                    catalog, predictions, part=self.part, unknown=unknown, less=self.less, **self.asked
+                )
             except DataError as error:
                 raise DataError(
                     f"Media {begin + 1:,} to {begin + len(media):,} of the catalog, where this is found "
@@ -304,6 +307,7 @@ def _put_together(
         judge.several,
         facts.exclusive,
         facts.kept,
+        bool(tallies.coarser),
     )
     counts = _counts(tallies, cells)
     curves = None if facts.kept is not None else judge.curves()
@@ -313,8 +317,6 @@ def _put_together(
     truth, weights = _patterns(tallies, len(labels), judge.several)
     everything = np.ones(len(cells), np.bool_)
     measured = with_curves(figures.measure(everything), curves)
-    if tallies.coarser and not judge.several:
-        measured = beside_accuracy(measured, figures.exact())
     drawn_groups = int(figures.groups.max()) + 1
     bins = metrics.table_of_bins(total["bin_count"], total["bin_confidence"], total["bin_right"])
     located = location_results(figures, tallies.names, seen)
@@ -376,8 +378,10 @@ def _put_together(
 
 
 def _thresholds(judge: _Judge, samples: int, seed: int) -> Thresholds | None:
-    tallies = None if judge.thresholds is None else judge.thresholds.ordered()
-    if tallies is None or judge.want is None:
+    if judge.thresholds is None or judge.want is None:
+        return None
+    tallies = judge.thresholds.ordered()
+    if tallies is None:
         return None
     return choose_thresholds(
         tallies,
@@ -387,8 +391,11 @@ def _thresholds(judge: _Judge, samples: int, seed: int) -> Thresholds | None:
         seed=seed,
         level=judge.head.level,
         model=judge.head.model,
+        made_by=judge.head.facts.made_by,
         over=judge.over,
+        groups=len(judge.thresholds.codes),
         several=judge.several,
+        unknown=judge.unknown,
     )
 
 
@@ -427,8 +434,6 @@ def _about_parts(judge: _Judge, over: Over, drawn: int, curves: bool) -> list[st
             "So many media are judged in parts: areas under curves (AUC, average precision) are of all of "
             "them, without intervals."
         )
-    if judge.tallies.coarser and curves:
-        sentences.append("Areas under curves take no account of answers that are right but coarser.")
     sentences.append("What new locations may show is not computed of so many media.")
     if judge.head.facts.taxonomy is not None:
         sentences.append(

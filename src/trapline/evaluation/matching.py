@@ -10,20 +10,22 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from numpy.typing import ArrayLike
 
 from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, name_some
-from trapline.evaluation.coarser import Accepted, accept_coarser, coarser_of, tree_of
+from trapline.evaluation.coarser import Accepted, CoarserLabels, accept_coarser, tree_of, with_exact
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.result_part import ResultPart
-from trapline.metrics import Task
+from trapline.metrics import Task, Weights
 from trapline.models import Interval
 from trapline.prediction import Predictions
 from trapline.taxonomy import BLANK, Taxonomy
 
 UnknownLabels = Literal["error", "wrong", "leave-out"]
 SeveralLabels = Literal["error", "leave-out"]
+Floats = npt.NDArray[np.float64]
 
 
 class Counts(ResultPart):
@@ -114,6 +116,11 @@ class Matched:
     coarse: Accepted | None = None
 
     @property
+    def answered(self) -> npt.NDArray[np.float64]:
+        """[N, K]: as they were predicted, whatever counts as right."""
+        return self.probabilities if self.coarse is None else self.coarse.answered
+
+    @property
     def judged(self) -> JudgedMedia:
         """What a reader must be told of them."""
         present = set(self.truth) if self.truth.ndim == 1 else np.flatnonzero(self.truth.any(axis=0))
@@ -140,10 +147,21 @@ class Matched:
         self, resampling: Resampling, rows: npt.NDArray[np.bool_] | None = None
     ) -> dict[str, Interval]:
         """Every figure that fits, with intervals; of the media of some rows only, if these are given."""
+        chosen = slice(None) if rows is None else rows
+        own = resampling if rows is None else resampling.at(rows)
+        return own.measure(self.truth[chosen], self.probabilities[chosen], self._figures(chosen))
+
+    def _figures(self, chosen: slice | npt.NDArray[np.bool_]) -> metrics.MetricsFunction:
+        """The exact figures among those of some rows, where coarser answers count as right."""
         figures = partial(metrics.measure, blank=self.blank, exclusive=self.exclusive, kept=self.kept)
-        if rows is None:
-            return resampling.measure(self.truth, self.probabilities, figures)
-        return resampling.at(rows).measure(self.truth[rows], self.probabilities[rows], figures)
+        if self.coarse is None or not self.coarse.media:
+            return figures
+        answered = self.coarse.answered[chosen]
+
+        def both(truth: ArrayLike, probabilities: ArrayLike, weights: Weights) -> dict[str, Floats]:
+            return with_exact(figures(truth, probabilities, weights), figures(truth, answered, weights))
+
+        return both
 
 
 def match(
@@ -195,6 +213,7 @@ def join_truth(
     allow_unmatched: bool = False,
     unknown: tuple[str, ...] | None = None,
     taxonomy: Taxonomy | None = None,
+    less: CoarserLabels | None = None,
 ) -> Matched:
     """`match` where there may be nothing to judge, as in a part of a long table.
 
@@ -207,6 +226,7 @@ def join_truth(
         allow_unmatched: see there.
         unknown: the labels to be added that the model does not know; None for those of these media.
         taxonomy: as of `match`.
+        less: which labels say less, where it is known already; None to find it by the taxonomy.
     """
     if predictions.level != "media":
         raise DataError(f"Predictions a {predictions.level} cannot be judged: they must be one row a media.")
@@ -239,14 +259,15 @@ def join_truth(
     joined = joined.filter(pl.col("status") != "failed")
     joined, left_several = _one_label_each(joined, predictions.task, several_labels)
     joined, coarse = _as_classes(joined, predictions)
-    tree = tree_of(predictions.facts, taxonomy)
-    joined, added, left_unknown = _known_labels(joined, predictions, unknown_labels, tree)
+    if less is None:
+        less = CoarserLabels(tree_of(predictions.facts, taxonomy), predictions.labels)
+    joined, added, left_unknown = _known_labels(joined, predictions, unknown_labels, less)
     if unknown is not None:
         added = unknown
     labels = (*predictions.labels, *added)
     truth = metrics.encode_truth(joined["labels"].to_list(), labels, predictions.task)
     values = _probabilities(predictions, joined, len(added))
-    table = coarser_of(tree, labels, predictions.labels) if joined.height else None
+    table = less.of(labels) if joined.height else None
     coarser = None if table is None else accept_coarser(truth, values, labels, table)
     counts = Counts(
         media=len(chosen),
@@ -379,7 +400,7 @@ def _as_classes(joined: pl.DataFrame, predictions: Predictions) -> tuple[pl.Data
 
 
 def _known_labels(
-    joined: pl.DataFrame, predictions: Predictions, unknown_labels: UnknownLabels, tree: Taxonomy | None
+    joined: pl.DataFrame, predictions: Predictions, unknown_labels: UnknownLabels, less: CoarserLabels
 ) -> tuple[pl.DataFrame, tuple[str, ...], int]:
     """The media that stay, the labels to be added, and how many media were left out.
 
@@ -392,7 +413,7 @@ def _known_labels(
     unknown = tuple(sorted(set(labels) - known))
     if not unknown or unknown_labels == "wrong":
         return joined, unknown, 0
-    table = coarser_of(tree, (*predictions.labels, *unknown), predictions.labels)
+    table = less.of((*predictions.labels, *unknown))
     covered = (
         ()
         if table is None

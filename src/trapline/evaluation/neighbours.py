@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +47,21 @@ def with_neighbours(evaluation: Evaluation, catalog: Catalog, table: Path, most:
             f"{table} has no embedding of {lacking[0]!r}. Embed the whole catalog (trapline embed)."
         )
     nearest: dict[str, list[Near]] = {media: [] for media in asked}
-    told = trained.lazy().select("media_id").join(seen, on="media_id", maintain_order="left")
+    columns = ("media_id", "event_id", "location_id")
+    told = trained.lazy().select(columns).join(seen, on="media_id", maintain_order="left")
+    judged = catalog.table.filter(pl.col("media_id").is_in(asked)).select(columns)
+    own = {row["media_id"]: row for row in judged.iter_rows(named=True)}
+    apart = columns if evaluation.model_info.held_out_by == "location" else columns[:2]
     count = 0
     for part in told.collect_batches(chunk_size=_AT_ONCE, maintain_order=True):
         count += part.height
-        embeddings = part["embedding"].to_numpy()
         for media, best in nearest.items():
+            others = _without(part, own.get(media, {}), apart)
+            if others.is_empty():
+                continue
+            embeddings = others["embedding"].to_numpy()
             rows, cosines = nearest_by_cosine(queries[media], embeddings, MOST_NEIGHBOURS)
-            best += zip(cosines.tolist(), part["media_id"].gather(rows).to_list(), strict=True)
+            best += zip(cosines.tolist(), others["media_id"].gather(rows).to_list(), strict=True)
             best.sort(key=lambda one: -one[0])
             del best[MOST_NEIGHBOURS:]
     if not count:
@@ -64,6 +71,18 @@ def with_neighbours(evaluation: Evaluation, catalog: Catalog, table: Path, most:
         for one in evaluation.mistakes
     ]
     return evaluation.model_copy(update={"mistakes": tuple(mistakes)})
+
+
+def _without(part: pl.DataFrame, media: Mapping[str, str | None], apart: Sequence[str]) -> pl.DataFrame:
+    """Training media without a media itself, its event, and what else its answer was made without.
+
+    Args:
+        part: some of the training media.
+        media: the values of that media in the columns
+        apart: in which what is the same is left out.
+    """
+    same = [pl.col(name).eq_missing(media[name]) for name in apart if media.get(name) is not None]
+    return part.filter(~pl.any_horizontal(same)) if same else part
 
 
 def _training_media(evaluation: Evaluation, catalog: Catalog) -> pl.DataFrame:

@@ -13,7 +13,9 @@ import polars as pl
 
 from trapline import metrics
 from trapline.catalog import natural_order
+from trapline.evaluation.coarser import with_exact
 from trapline.evaluation.result import LabelResult, LocationGroup, LocationResult, SeasonResult
+from trapline.evaluation.tallies import EXACT
 from trapline.models import Interval, as_intervals
 
 Floats = npt.NDArray[np.float64]
@@ -33,6 +35,7 @@ class CellFigures:
         several: the model can say several labels.
         exclusive: as of `metrics.measure`, likewise `kept`.
         kept: see there.
+        coarser: some answers say less than the label, and count as right.
     """
 
     labels: tuple[str, ...]
@@ -44,6 +47,7 @@ class CellFigures:
     several: bool
     exclusive: bool
     kept: int | None
+    coarser: bool = False
 
     def total(self, cells: npt.NDArray[np.bool_] | None = None) -> dict[str, Floats]:
         """The sums over some cells, or all."""
@@ -65,32 +69,36 @@ class CellFigures:
         of_sums = partial(metrics.figures_of_sums, several=self.several, exclusive=self.exclusive)
 
         def figures(sums: Mapping[str, Floats]) -> dict[str, Floats]:
-            figures = {name: value[..., None] for name, value in of_sums(sums).items()}
-            if self.kept is None:
-                return figures
-            return {name: value for name, value in figures.items() if metrics.knows_enough(name, self.kept)}
+            known = known_of(sums)
+            return with_exact(known, known_of(as_answered(sums))) if self.coarser else known
+
+        def known_of(sums: Mapping[str, Floats]) -> dict[str, Floats]:
+            return {
+                name: value[..., None]
+                for name, value in of_sums(sums).items()
+                if self.kept is None or metrics.knows_enough(name, self.kept)
+            }
 
         estimates = self._estimate(cells, figures)
         return as_intervals({name: one[0] for name, one in estimates.items()})
-
-    def exact(self) -> Interval | None:
-        """The share of all media whose answer is right and says all that the label does."""
-
-        def share(sums: Mapping[str, Floats]) -> dict[str, Floats]:
-            return {"exact": sums["exact"] / sums["media"]}
-
-        return Interval.of(self._estimate(np.ones(len(self.groups), np.bool_), share)["exact"][0])
 
     def by_label(self) -> dict[str, list[Interval | None]]:
         """Precision, recall and F1 of every label, and the log loss of each where there can be several."""
 
         def figures(sums: Mapping[str, Floats]) -> dict[str, Floats]:
+            sums = as_answered(sums)
             counts = metrics.counts_of_sums(sums)
             losses = {"log_loss": sums["losses"] / sums["media"]} if self.several else {}
             return losses | {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
 
         estimates = self._estimate(np.ones(len(self.groups), np.bool_), figures)
         return {name: [Interval.of(one) for one in every] for name, every in estimates.items()}
+
+
+def as_answered(sums: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The sums of what was predicted, whatever counts as right."""
+    own = {name: values for name, values in sums.items() if not name.startswith(EXACT)}
+    return own | {name.removeprefix(EXACT): values for name, values in sums.items() if name.startswith(EXACT)}
 
 
 def with_curves(figures: dict[str, Interval], curves: tuple[Floats, Floats] | None) -> dict[str, Interval]:
@@ -118,7 +126,7 @@ def label_results(
     figures: CellFigures, unknown: Collection[str], curves: tuple[Floats, Floats] | None
 ) -> tuple[LabelResult, ...]:
     """The figures of every label, with intervals where they follow from sums."""
-    total, by_label = figures.total(), figures.by_label()
+    total, by_label = as_answered(figures.total()), figures.by_label()
     areas, precisions = curves or (np.full(len(figures.labels), np.nan),) * 2
     results = []
     for index, label in enumerate(figures.labels):
@@ -182,7 +190,7 @@ def season_results(figures: CellFigures) -> tuple[SeasonResult, ...]:
     results = []
     for season in [*known, None] if cells["season"].null_count() else known:
         inside = cells["season"].eq_missing(season).to_numpy()
-        here, elsewhere = figures.total(inside), figures.total(~inside)["support"] > 0
+        here, elsewhere = as_answered(figures.total(inside)), figures.total(~inside)["support"] > 0
         support = here["support"].astype(int).tolist()
         alone = [
             label

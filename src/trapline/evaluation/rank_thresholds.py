@@ -98,7 +98,7 @@ class _RankJudge:
         counts = SubjectCounts.of(
             np.where(judged, scores, np.nan),
             right,
-            right,
+            right & self.reaches[best.level],  # of a label that says nothing of the level nothing is missed
             rows & self.reaches[best.level],
             self.groups,
             self.number,

@@ -152,7 +152,8 @@ class Evaluation(SavedResult):
         intervals_over: what the 95 % intervals are over: whole locations, events, or single media.
         metrics: figure -> value and interval. Figures that are undefined on these media are absent.
         new_locations: headline figure -> in what interval it will be on so many locations that nobody
-            measured at, in 95 of 100 cases; empty where these are too few, or were all trained on.
+            measured at, in 95 of 100 cases; empty where these are too few, were all trained on, or it is
+            not known which were.
         few_locations: what stands above all figures, where they or the model's own are of too few locations.
         level: what one row is: a media, an event or a box.
         per_season: the seasons of a catalog that has them.
@@ -244,9 +245,15 @@ class Evaluation(SavedResult):
             ]
         )
 
+    @property
+    def of_untrained(self) -> Mapping[str, Interval]:
+        """The figures beside `new_locations`: of the media of locations that training did not have."""
+        return self.metrics if self.unseen is None else self.unseen.metrics
+
     def _elsewhere(self) -> list[str]:
-        sentences = words.at_new(self.metrics, self.new_locations, self.intervals_over)
-        return [f"New locations: {sentence}" for sentence in sentences]
+        sentences = words.at_new(self.of_untrained, self.new_locations, self.intervals_over)
+        among = f" (by {self.unseen.locations} of those judged)" if self.seen and self.unseen else ""
+        return [f"New locations{among}: {sentence}" for sentence in sentences]
 
     def _rows(self) -> Iterator[tuple[str, Interval, str | None]]:
         """Title, interval and, of the figures that the guesses have too, the name."""

@@ -11,13 +11,17 @@ import polars as pl
 
 from trapline import metrics
 from trapline.catalog import SCHEMA
-from trapline.evaluation.breakdown import MISTAKES_KEPT, badness_of, rows_right
+from trapline.evaluation.breakdown import MISTAKES_KEPT, badness_of
 from trapline.evaluation.matching import Matched
 from trapline.evaluation.mistakes import Mistake, mistakes_at
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+EXACT = "exact:"
+"""Before the name of a sum of what was predicted, where another counts coarser answers as right."""
+
+_BY_ANSWER = ("right", "top", "predicted", "hits", "losses")
 _ALIKE = {name: SCHEMA[name] for name in ("location_id", "labels", "split")}
 
 
@@ -27,7 +31,7 @@ class Tallies:
 
     Attributes:
         cells: location and season (None where the catalog has none) → the cell's index.
-        sums: by name [cells, D] (`metrics.sum_media`), with room for more cells.
+        sums: by name [cells, D] (`metrics.sum_media`), with room for more cells; some twice (`EXACT`).
         counts: what became of the media.
         failures: reason → how many media failed with it.
         patterns: the truth of a media, as bytes → how many media have it.
@@ -80,10 +84,11 @@ class Tallies:
             own.with_row_index("cell"), on=keys.columns, how="left", nulls_equal=True, maintain_order="left"
         )["cell"].to_numpy()
         added = metrics.sum_media(matched.truth, matched.probabilities, of_row, len(own), blank=matched.blank)
-        if matched.truth.ndim == 1:
-            exact = rows_right(matched)
-            exact = exact if matched.coarse is None else exact & ~matched.coarse.rows
-            added["exact"] = np.bincount(of_row[exact], minlength=len(own))[:, None].astype(np.float64)
+        if matched.coarse is not None:
+            answered = metrics.sum_media(
+                matched.truth, matched.answered, of_row, len(own), blank=matched.blank
+            )
+            added |= {f"{EXACT}{name}": answered[name] for name in _BY_ANSWER if name in answered}
         for name, values in added.items():
             there = self.sums.get(name, np.zeros((0, values.shape[1])))
             if len(there) < len(self.cells):
@@ -99,7 +104,7 @@ class Tallies:
         for location, label in named.iter_rows():
             self.names[location].add(label)
         if matched.truth.ndim == 1:
-            table = metrics.confusion_matrix(matched.truth, matched.probabilities)
+            table = metrics.confusion_matrix(matched.truth, matched.answered)
             self.confusion = table if self.confusion is None else self.confusion + table
 
     def _add_mistakes(self, matched: Matched) -> None:

@@ -13,17 +13,23 @@ from trapline.storage import replace_text
 
 COLUMNS = (
     *("of", "name", "threshold", "answered", "answers", "right", "precision", "recall"),
-    *("chosen", "wanted", "elsewhere", "elsewhere_low", "elsewhere_high", "bound", "level", "model"),
+    *("chosen", "wanted", "elsewhere", "elsewhere_low", "elsewhere_high", "bound"),
+    *("level", "model", "made_by"),
 )
 """`chosen` is empty on the curve, else `promised`, `reached here` or `not reached`."""
 
 
-def write_thresholds(subjects: Sequence[SubjectThresholds], level: str, model: str, path: Path) -> Path:
-    """Write the curve of each label and rank, a row a threshold, and below it a row with what was chosen."""
+def write_thresholds(subjects: Sequence[SubjectThresholds], whose: Sequence[str], path: Path) -> Path:
+    """Write the curve of each label and rank, a row a threshold, and below it a row with what was chosen.
+
+    Args:
+        subjects: the labels and ranks.
+        whose: level, model, and how the answers came of the model's.
+        path: of the CSV.
+    """
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    whose = [level, model]
     for one in subjects:
         for point in one.curve:
             counts = [

@@ -12,6 +12,7 @@ import polars as pl
 from trapline.errors import DataError
 from trapline.evaluation.matching import Matched
 from trapline.metrics import count_at_thresholds, mark_labels
+from trapline.observations import CATEGORIES, SURE, category_name
 from trapline.taxonomy import BLANK, Kind, Taxonomy, default_kind
 
 Counts = npt.NDArray[np.int64]
@@ -86,7 +87,7 @@ class BlankCounts:
         blanks: [G], how many there are.
         lost: [G, T], of those of animals, and
         animals: [G], how many there are.
-        small_lost: [G, T], of those whose boxes are all small, and
+        small_lost: [G, T], of those whose boxes of animals, of which the detector is sure, are all small, and
         small: [G], how many there are.
         boxed: [G], media of animals that have boxes.
         label_lost: [K, T], of the media of each label, and
@@ -153,7 +154,7 @@ class ThresholdTallies:
             number: of groups; never fewer than before.
             boxes: whether the boxes of a row are those of what it shows.
         """
-        values = matched.probabilities if matched.coarse is None else matched.coarse.answered
+        values = matched.answered
         several = matched.truth.ndim == 2
         blank = matched.labels.index(BLANK) if BLANK in matched.labels else None
         has = mark_labels(matched.truth, len(matched.labels))
@@ -264,11 +265,16 @@ def _together(
     return counts
 
 
+_ANIMAL = sorted(name for name in {*CATEGORIES, *CATEGORIES.values()} if category_name(name) == "animal")
+"""How catalogs spell it."""
+
+
 def _largest_boxes(media: pl.DataFrame) -> Floats:
-    """[N]: the share of the photo that the largest box takes; NaN where there is none."""
-    boxes = pl.col("boxes").list.eval(
-        pl.element().struct.field("width") * pl.element().struct.field("height")
-    )
+    """[N]: the share of the photo that the largest sure box of an animal takes; NaN where there is none."""
+    box = {name: pl.element().struct.field(name) for name in ("category", "conf", "width", "height")}
+    animal = box["category"].is_in(_ANIMAL) & (box["conf"].fill_null(1.0) >= SURE)  # drawn by hand: no conf
+    share = pl.when(animal).then(box["width"] * box["height"])
+    boxes = pl.col("boxes").list.eval(share)
     return media.select(boxes.list.max().cast(pl.Float64)).to_series().fill_null(np.nan).to_numpy()
 
 

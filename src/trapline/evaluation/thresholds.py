@@ -7,7 +7,7 @@ what it is judged by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ class Thresholds(ResultPart):
         model: the fingerprint of whose answers they are.
         over: what they were chosen on and judged at.
         groups: how many of these there are.
+        made_by: how these came of the model's (`PredictionFacts.made_by`); empty of older versions.
         subjects: all labels alike, each label, each rank.
         together: the labels, each with its own.
         ranks: likewise of a model of taxa, whose answers stop at the finest rank that reaches its own.
@@ -54,6 +55,7 @@ class Thresholds(ResultPart):
     over: str
     groups: int
     subjects: tuple[SubjectThresholds, ...]
+    made_by: str = ""
     together: TogetherThresholds | None
     ranks: TogetherThresholds | None = None
     blank: BlankThresholds | None = None
@@ -61,7 +63,7 @@ class Thresholds(ResultPart):
     @checked
     def save_csv(self, path: Output) -> Path:
         """Write the curves and what was chosen; `trapline write --thresholds` takes that."""
-        return write_thresholds(self.subjects, self.level, self.model, Path(path))
+        return write_thresholds(self.subjects, (self.level, self.model, self.made_by), Path(path))
 
     def with_ranks(
         self, subjects: Sequence[SubjectThresholds], together: TogetherThresholds | None
@@ -94,8 +96,11 @@ def choose_thresholds(
     seed: int,
     level: str,
     model: str,
+    made_by: str,
     over: str,
+    groups: int,
     several: bool,
+    unknown: Collection[str] = (),
 ) -> Thresholds:
     """The curves of all labels, and the thresholds that were wanted.
 
@@ -107,18 +112,25 @@ def choose_thresholds(
         seed: of the folds and the resamples.
         level: of the rows.
         model: the fingerprint.
+        made_by: how the answers came of the model's.
         over: what the groups are.
+        groups: how many there are, also where several are tallied as one.
         several: the model can say several labels.
+        unknown: labels of media that the model does not know: it never says them, and no threshold can change
+            that.
 
     Raises:
         UsageError: something is wanted of a label that there is not, or of blanks where there are none.
     """
-    wants.refuse_unknown(labels)
+    wants.refuse_unknown([label for label in labels if label not in unknown])
     assert tallies.together is not None
     draws, media = _Draws(samples, seed), int(tallies.media.sum())
     subjects = [_subject("all", "all", tallies.together, wants.of_all, None, media, draws)[0]]
     own: list[Counts | None] = []
     for label, counts in zip(labels, tallies.labels, strict=True):
+        if label in unknown:
+            own.append(None)
+            continue
         blank = tallies.blank if label == BLANK else None
         subject, elsewhere = _subject("label", label, counts, wants.of(label), blank, media, draws)
         subjects.append(subject)
@@ -126,11 +138,12 @@ def choose_thresholds(
     return Thresholds(
         level=level,
         model=model,
+        made_by=made_by,
         over=over,
-        groups=len(tallies.media),
+        groups=groups,
         subjects=tuple(subjects),
         together=_together(tallies, own, draws, several),
-        blank=_blank(tallies.blank, labels, subjects, own, draws),
+        blank=None if BLANK in unknown else _blank(tallies.blank, labels, subjects, own, draws),
     )
 
 
@@ -235,7 +248,7 @@ def _together(
         sum((metrics.at_indices(getattr(counts, name), indices) for counts, indices in chosen), 0)
         for name in ("answers", "right", "recalled")
     )
-    support = np.asarray(sum(counts.support for counts, _ in chosen))
+    support = np.asarray(sum(counts.support for counts in tallies.labels))  # of those never said too
     hits = np.asarray(recalled if several else right)
     return TogetherThresholds(
         answered=None if several else draws.share(np.asarray(answers), tallies.media),

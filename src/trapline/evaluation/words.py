@@ -49,7 +49,13 @@ FIGURES: dict[str, Words] = {
     "balanced_accuracy": Words(
         "Balanced accuracy", "Mean over the labels of the share recognised; rare labels count as much."
     ),
+    "exact_balanced_accuracy": Words(
+        "Exact balanced accuracy", "Balanced accuracy where answers that say less than the label are wrong."
+    ),
     "macro_f1": Words("Macro F1", "Mean over the labels of the balance between missed and false ones."),
+    "exact_macro_f1": Words(
+        "Exact macro F1", "Macro F1 where answers that say less than the label are wrong."
+    ),
     "top_2_accuracy": Words("Top-2 accuracy", "Share of photos whose true label is among the first two."),
     "top_3_accuracy": Words("Top-3 accuracy", "Share of photos whose true label is among the first three."),
     "top_5_accuracy": Words(
@@ -61,6 +67,9 @@ FIGURES: dict[str, Words] = {
         "What a softmax is trained on: minus the logarithm of the share that each label of a photo has.",
     ),
     "subset_accuracy": Words("All labels right", "Share of photos whose every label is said and no other."),
+    "exact_subset_accuracy": Words(
+        "All labels exactly right", "The same where answers that say less than a label are wrong."
+    ),
     "mean_average_precision": Words(
         "Mean average precision", "How well each label's probability puts photos with it before the others."
     ),
@@ -227,8 +236,9 @@ def describe_thresholds(thresholds: Thresholds) -> list[str]:
             answered = (
                 "" if together.answered is None else f"{with_span(together.answered)} of all are answered, "
             )
+            alone = ", each taken alone" if name == "label" and together.answered is None else ""
             lines.append(
-                f"Each {name} with its own threshold, elsewhere: {answered}"
+                f"Each {name} with its own threshold, elsewhere{alone}: {answered}"
                 f"{with_span(together.precision)} of the answers are right."
             )
     return lines
@@ -244,7 +254,7 @@ def _blank_lines(blank: BlankThresholds | None) -> list[str]:
         f"Blanks put aside from {blank.threshold:g} on, elsewhere: {with_span(blank.removed)} of "
         f"{blank.blanks} blanks go, and with them {with_span(blank.lost)} of {blank.animals} animals.",
         describe_small(blank),
-        *([f"Most lost: {worst}."] if blank.labels else []),
+        *([f"Most lost, here where it was chosen: {worst}."] if blank.labels else []),
     ]
 
 

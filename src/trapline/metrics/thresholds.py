@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from trapline.metrics.inputs import Floats, ratio
 from trapline.metrics.intervals import Estimate, estimate_sums
+from trapline.metrics.new_locations import FEW_LOCATIONS
 from trapline.metrics.promise import STEPS, choose_threshold, lower_bound
 
 Counts = npt.NDArray[np.int64]
@@ -168,7 +169,12 @@ def at_indices(counts: Counts, indices: Indices) -> Counts:
 
 
 def bound_of_sums(hits: Counts, whole: Counts) -> float:
-    """`lower_bound` of hits [G] out of a whole [G], at the confidence of `CONFIDENCE`; 0 of nothing."""
+    """`lower_bound` of hits [G] out of a whole [G], at the confidence of `CONFIDENCE`.
+
+    0 of nothing, and of fewer than `FEW_LOCATIONS` groups that have any: these say nothing of others.
+    """
+    if np.count_nonzero(whole) < FEW_LOCATIONS:
+        return 0.0
     hits, missed = _fewer(np.stack([hits, whole - hits], axis=1)).T
     if not hits.sum():
         return 0.0

@@ -77,7 +77,8 @@ def thresholds_for(given: Path | str | Mapping[str, float], predictions: Predict
         raise DataError(f"{path} is of another model than the predictions: it {which}.")
     own = {label: labels[label] for label in predictions.labels}
     kept = {rank: value for rank, value in ranks.items() if value != _NEVER}
-    source = f"as chosen in {path.name}"
+    told = "" if "made_by" in table.columns else " (which does not say how its answers were made)"
+    source = f"as chosen in {path.name}{told}"
     return LabelThresholds(own, kept if ranks and predictions.facts.taxonomy is not None else None, source)
 
 
@@ -109,6 +110,12 @@ def _refuse_others(path: Path, rows: pl.DataFrame, predictions: Predictions) -> 
         raise DataError(
             f"The thresholds of {path} are of the model {str(model)[:12]}…, and these predictions of "
             f"{predictions.model[:12]}…: evaluate this one, and write the thresholds of that."
+        )
+    if "made_by" in rows.columns and rows["made_by"][0] not in (None, predictions.facts.made_by):
+        raise DataError(
+            f"The thresholds of {path} are of other probabilities of this model: these were calibrated, "
+            "pooled, combined, weighed by a list or shifted otherwise. Evaluate this table, and write its "
+            "thresholds."
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -383,6 +385,10 @@ def _pooling_as_json(pooling: EventPooling) -> JsonValue:
     return content
 
 
+_CHANGE_ANSWERS = ("calibration", "pooled", "combined", "region", "nearby")
+"""Facts of what became of a model's answers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictionFacts(Facts):
     """What is known of predictions as a whole.
@@ -439,6 +445,18 @@ class PredictionFacts(Facts):
     nearby: NearbyWeights | None = None
     shares: dict[str, SharesShift] | None = None
     kept: int | None = None
+
+    @property
+    def made_by(self) -> str:
+        """Twelve letters that are others where probabilities were made otherwise of the same model's answers.
+
+        Of shares it counts over what they were estimated, since they are estimated anew of all that comes.
+        """
+        own = self.as_json()
+        parts = {name: own[name] for name in _CHANGE_ANSWERS if name in own}
+        shares = sorted({one.over for one in (self.shares or {}).values()})
+        text = json.dumps([parts, shares], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def models_measured_at(self) -> tuple[MeasuredAt, ...]:

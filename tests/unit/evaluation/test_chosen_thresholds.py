@@ -1,5 +1,6 @@
 """Thresholds of an evaluation: curves by definition, what goes with blanks, ranks, and the way to `write`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from trapline import api
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, Wants, evaluate
-from trapline.evaluation.threshold_tallies import scores_of
+from trapline.evaluation.threshold_tallies import MOST_GROUPS, _largest_boxes, scores_of
 from trapline.metrics import labels_said
-from trapline.prediction import Predictions
-from trapline.taxonomy import Label, Taxonomy
+from trapline.observations.thresholds import thresholds_for
+from trapline.prediction import ModelTree, PredictionFacts, Predictions, RegionWeights, SharesShift
+from trapline.taxonomy import Label, Taxonomy, taxonomy_from_csv
+from trapline.taxonomy.classes import classes_of
 
 Floats = npt.NDArray[np.float64]
 LABELS = ("blank", "hare", "lynx", "fox")
@@ -138,6 +141,31 @@ def test_what_goes_with_the_blanks(judged_world: tuple[Catalog, Predictions, Eva
     assert {one.label: one.lost for one in blank.labels} == {name: n for name, n in lost.items() if n}
 
 
+def test_only_sure_boxes_of_animals_tell_how_large_it_is() -> None:
+    def box(side: float, conf: float | None = 0.9, category: str = "animal") -> dict[str, Any]:
+        return {"category": category, "conf": conf, "x": 0.1, "y": 0.1, "width": side, "height": side}
+
+    boxes: list[tuple[list[dict[str, Any]], float | None]] = [
+        ([box(0.05), box(0.9, 0.01)], 0.0025),
+        ([box(0.05), box(0.9, category="person"), box(0.8, category="3")], 0.0025),
+        ([box(0.05), box(0.5, category="1")], 0.25),
+        ([box(0.05), box(0.5, None)], 0.25),
+        ([box(0.5, 0.1)], None),
+        ([box(0.5, category="2")], None),
+        ([], None),
+    ]
+    media = [{"media_id": f"m{n}", "labels": ["fox"], "boxes": own} for n, (own, _) in enumerate(boxes)]
+    largest = _largest_boxes(catalog_of(media).table)
+    expected = [np.nan if share is None else share for _, share in boxes]
+    assert largest == pytest.approx(expected, nan_ok=True)
+
+
+def test_all_locations_are_told_of_though_some_are_tallied_as_one() -> None:
+    evaluation = evaluate(*world(MOST_GROUPS + 20, 1), samples=10, want=Wants())
+    assert evaluation.thresholds is not None
+    assert evaluation.thresholds.groups == MOST_GROUPS + 20
+
+
 def test_what_cannot_be_wanted_is_refused() -> None:
     for text in ("precision", "precision=2", "lynx:lost=0.1", "f1=0.9", ":recall=0.5", "recall=x"):
         with pytest.raises(UsageError, match=r"nothing that can be wanted|animals are lost"):
@@ -185,6 +213,24 @@ def test_thresholds_go_from_an_evaluation_to_what_is_written(tmp_path: Path) -> 
     assert dict(counted.iter_rows()).get("unclassified", 0) == expected.count(None)
 
 
+def test_thresholds_are_written_over_nothing_that_is_read(tmp_path: Path) -> None:
+    catalog, predictions = world(4, 10)
+    answers, truth, report = (tmp_path / name for name in ("p.csv", "c.csv", "report.json"))
+    catalog.save(tmp_path / "c.parquet")
+    predictions.save(answers)
+    truth.write_text("label\n", encoding="utf-8")
+    before = answers.read_bytes()
+    given: list[dict[str, Any]] = [{}, {"taxonomy": truth}, {"training": str(truth)}, {"alike": truth}]
+    for options in given:
+        lost = truth if options else answers
+        with pytest.raises(UsageError, match="is read by the command itself"):
+            api.evaluate(tmp_path / "c.parquet", answers, thresholds=lost, samples=10, **options)
+    with pytest.raises(UsageError, match="cannot both be"):
+        api.evaluate(tmp_path / "c.parquet", answers, report, thresholds=report, samples=10)
+    assert answers.read_bytes() == before
+    assert truth.read_text(encoding="utf-8") == "label\n"
+
+
 def test_thresholds_by_hand_and_those_of_others(tmp_path: Path) -> None:
     catalog, predictions = world(4, 10)
     options: dict[str, Any] = {"observers": ["model"]}
@@ -208,6 +254,54 @@ def test_thresholds_by_hand_and_those_of_others(tmp_path: Path) -> None:
         api.observe(predictions, catalog, thresholds=tmp_path / "events.csv", **options)
 
 
+@pytest.mark.parametrize("strange", ["bear", "blank"])
+def test_a_label_that_the_model_does_not_know_has_no_threshold(strange: str, tmp_path: Path) -> None:
+    catalog, predictions = world(12, 10)
+    labels = tuple("badger" if label == "blank" else label for label in LABELS)
+    predictions = replace(predictions, table=predictions.table.rename({"blank": "badger"}), labels=labels)
+    renamed = pl.col("labels").list.eval(pl.element().replace("hare", strange).replace("blank", strange))
+    catalog = catalog.with_table(catalog.table.with_columns(renamed))
+    evaluation = evaluate(catalog, predictions, samples=10, unknown_labels="wrong", want=Wants())
+    assert evaluation.thresholds is not None
+    assert [one.name for one in evaluation.thresholds.of("label")] == list(labels)
+    assert evaluation.thresholds.blank is None
+    together = evaluation.thresholds.together
+    assert together is not None
+    assert together.recall is not None
+    assert together.recall.value < 0.5, "media of the unknown label are never recognised"
+    wanted = Wants.parse([f"{strange}:recall=0.5"])
+    with pytest.raises(UsageError, match="which is no label"):
+        evaluate(catalog, predictions, samples=10, unknown_labels="wrong", want=wanted)
+    evaluation.thresholds.save_csv(tmp_path / "t.csv")
+    assert set(thresholds_for(tmp_path / "t.csv", predictions).labels) == set(labels)
+
+
+def test_thresholds_of_probabilities_that_were_made_otherwise_are_refused(tmp_path: Path) -> None:
+    catalog, predictions = world(4, 10)
+    table, old = tmp_path / "t.csv", tmp_path / "old.csv"
+    thresholds = evaluate(catalog, predictions, samples=10, want=Wants()).thresholds
+    assert thresholds is not None
+    thresholds.save_csv(table)
+    shares = {name: 1 / len(LABELS) for name in LABELS}
+    shift = SharesShift(before=shares, after=shares, over="season", kept=1.0, media=9)
+    region = RegionWeights(weights=shares, unlisted=0.1, not_named=(), unknown=())
+    changes: list[dict[str, Any]] = [
+        {"calibration": "elsewhere"},
+        {"shares": {"S1": shift}},
+        {"region": region},
+    ]
+    for change in changes:
+        other = replace(predictions, facts=replace(predictions.facts, **change))
+        with pytest.raises(DataError, match="other probabilities of this model"):
+            api.observe(other, catalog, thresholds=table, observers=["model"])
+    one, next_season = (PredictionFacts(shares={name: shift}).made_by for name in ("S1", "S2"))
+    assert one == next_season, "shares are estimated anew of what comes"
+    pl.read_csv(table, infer_schema=False).drop("made_by").write_csv(old)
+    described = thresholds_for(old, predictions).describe()
+    assert "does not say how its answers were made" in described
+    assert "does not say" not in thresholds_for(table, predictions).describe()
+
+
 def test_ranks_have_thresholds_and_write_stops_by_them(
     judged: tuple[Catalog, Predictions],  # noqa: F811
     tmp_path: Path,
@@ -227,6 +321,46 @@ def test_ranks_have_thresholds_and_write_stops_by_them(
     }
     by_hand = api.observe(predictions, catalog, thresholds={"kind": 0.5}, observers=["model"])
     assert set(by_hand.standing["label"]) == {"animal", "empty"}
+
+
+def test_no_rank_finds_more_than_there_is(tmp_path: Path) -> None:
+    """Of a person whose label has no taxon every taxon of people is right, and none is missed."""
+    (tmp_path / "t.csv").write_text(
+        "label,class,family,genus,species,kind\n"
+        "person,Mammalia,Hominidae,Homo,Homo sapiens,human\n"
+        "hunter,,,,,human\n"
+        "puma,Mammalia,Felidae,Puma,Puma concolor,animal\n"
+    )
+    tree = taxonomy_from_csv(tmp_path / "t.csv")
+    classes = classes_of(tree, list(tree.labels))
+    media = ["person"] * 2 + ["hunter"] * 6 + ["puma"] * 4
+    names = [classes.of_label[label] or "person" for label in media]
+    own = {"hunter": classes.of_label["person"]}
+    values = [
+        [
+            0.96 if name == own.get(label, as_class) else 0.04 / (len(classes.names) - 1)
+            for name in classes.names
+        ]
+        for label, as_class in zip(media, names, strict=True)
+    ]
+    document = classes.taxonomy.to_json() | {
+        "classes": dict(classes.of_label),
+        "head_ranks": ["family", "genus", "species"],
+        "rollup": {"promise": 0.9},
+    }
+    facts = PredictionFacts(taxonomy=ModelTree.from_json(document, "the tree"), thresholds={"species": 0.9})
+    rows = [
+        {"media_id": f"m{n}", "labels": [label], "location_id": f"L{n % 3}"} for n, label in enumerate(media)
+    ]
+    said: dict[str, list[float] | None] = {f"m{n}": list(row) for n, row in enumerate(values)}
+    predictions = replace(predictions_of(said, classes.names), facts=facts)
+    found = evaluate(catalog_of(rows), predictions, samples=10, want=Wants())
+    assert found.thresholds is not None
+    ranks = found.thresholds.of("rank")
+    assert ranks
+    for one in ranks:
+        assert one.curve, one.name
+        assert all(point.recall is None or point.recall <= 1 for point in one.curve), one.name
 
 
 def people(kind: str = "single-label") -> tuple[Catalog, Predictions, Taxonomy]:
@@ -263,6 +397,40 @@ def test_an_answer_that_says_less_is_right_and_one_that_says_more_is_not() -> No
     assert evaluation.thresholds is not None
     human = next(one for one in evaluation.thresholds.subjects if one.name == "human")
     assert [(point.answers, point.right) for point in human.curve] == [(2, 2), (1, 1)]
+
+
+@pytest.mark.parametrize("kind", ["single-label", "multi-label"])
+def test_a_model_that_says_animal_of_everything_ranks_nothing(kind: str) -> None:
+    labels, random = ("animal", "fox", "hare", "lynx"), np.random.default_rng(3)
+    species = random.integers(1, 4, 300)
+    rest = random.dirichlet(np.ones(3), 300) * 0.3
+    said: dict[str, list[float] | None] = {f"m{n}": [0.7, *row] for n, row in enumerate(rest.tolist())}
+    media = [
+        {"media_id": f"m{n}", "labels": [labels[k]], "location_id": f"L{n % 10}"}
+        for n, k in enumerate(species)
+    ]
+    taxonomy = Taxonomy({}, {name: Label(name, "animal") for name in labels})
+    evaluation = evaluate(
+        catalog_of(media), predictions_of(said, labels, kind), samples=10, taxonomy=taxonomy
+    )
+    values = {name: one.value for name, one in evaluation.metrics.items()}
+    right = "accuracy" if kind == "single-label" else "subset_accuracy"
+    assert (values[right], values[f"exact_{right}"], values["macro_f1"], values["exact_macro_f1"]) == (
+        1,
+        0,
+        1,
+        0,
+    )
+    assert values["log_loss"] < 0.4, "the probability of the answer counts"
+    assert 0.4 < values["macro_auc"] < 0.6, "it does not tell one species from the other"
+    if kind == "single-label":
+        assert (values["balanced_accuracy"], values["exact_balanced_accuracy"]) == (1, 0)
+        assert values["top_2_accuracy"] < 0.6
+        assert evaluation.confusion is not None
+        assert sum(row[0] for row in evaluation.confusion) == 300
+    for one in evaluation.per_label:
+        assert one.said == (300 if one.label == "animal" else 0)
+        assert one.label == "animal" or (one.recall and one.recall.value == 0)
 
 
 def test_coarser_answers_of_several_labels_are_right_too() -> None:

@@ -197,7 +197,20 @@ def test_locations_that_were_trained_on_tell_nothing_of_new_ones() -> None:
     catalog, predictions = world(locations=20)
     every = [f"L{number}" for number in range(20)]
     assert evaluate(catalog, predictions, training=every, samples=20).new_locations == {}
-    assert evaluate(catalog, predictions, training=every[:10], samples=20).new_locations
+    some = evaluate(catalog, predictions, training=every[:10], samples=20)
+    assert some.new_locations
+    assert some.unseen is not None
+    value = some.unseen.metrics["accuracy"].value
+    assert f"New locations (by 10 of those judged): Accuracy {value:.3f}" in some.to_text()
+    assert value != some.metrics["accuracy"].value
+
+
+def test_nothing_is_said_of_new_locations_where_it_is_not_known_which_were_trained_on() -> None:
+    catalog, predictions = world(locations=20)
+    unknown = catalog.with_table(catalog.table.drop("split"))
+    assert evaluate(unknown, predictions, samples=20).new_locations == {}
+    by_folds = replace(predictions, facts=replace(predictions.facts, held_out_by="location"))
+    assert evaluate(unknown, by_folds, samples=20).new_locations
 
 
 def test_seasons_of_one_camera_claim_no_locations() -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError
+from trapline.evaluation.coarser import CoarserLabels
 from trapline.evaluation.matching import Counts, Matched, match
 from trapline.prediction import ModelTree, PredictionFacts, Predictions
+from trapline.taxonomy import Label, Taxon, Taxonomy, says_less
 
 LABELS = ("blank", "hare", "lynx")
 SURE = {"hare": (0.1, 0.8, 0.1), "lynx": (0.1, 0.2, 0.7), "blank": (0.8, 0.1, 0.1)}
@@ -208,3 +210,36 @@ def test_labels_of_a_tree_are_its_classes_and_those_above_or_outside_are_counted
         match(catalog.filter(pl.col("media_id").is_in(["b", "c"])), predictions, allow_unmatched=True)
     plain = replace(predictions, facts=PredictionFacts(taxonomy=replace(tree, outside=(), classes=None)))
     assert match(catalog_of(("a", ["hare"])), plain, allow_unmatched=True).counts.outside == 0
+
+
+def test_which_labels_say_less_is_so_of_every_pair_and_found_once() -> None:
+    rows = [("mammal", "Mammalia"), ("deer", "Cervidae")]
+    rows += [(name, "Capreolus capreolus") for name in ("roe", "doe")]
+    taxa = {
+        "Mammalia": Taxon("Mammalia", "class", None),
+        "Cervidae": Taxon("Cervidae", "family", "Mammalia"),
+        "Capreolus capreolus": Taxon("Capreolus capreolus", "species", "Cervidae"),
+        "Homo sapiens": Taxon("Homo sapiens", "species", "Mammalia"),
+    }
+    own = [Label(name, "animal", taxon) for name, taxon in rows]
+    own += [Label("animal", "animal"), Label("bug", "animal")]
+    own += [Label("person", "human", "Homo sapiens"), Label("human", "human"), Label("hunter", "human")]
+    own += [Label("blank", "blank"), Label("truck", "vehicle"), Label("vehicle", "vehicle")]
+    tree = Taxonomy(taxa, {label.name: label for label in own})
+    labels = (*tree.labels, "stone")
+    known = [label for label in labels if label != "deer"]
+    less = CoarserLabels(tree, known)
+    table = less.of(labels)
+    assert table is not None
+    expected = [
+        [
+            answer in known and {answer, true} <= set(tree.labels) and says_less(tree, answer, true)
+            for answer in labels
+        ]
+        for true in labels
+    ]
+    assert table.tolist() == expected
+    assert table.any()
+    assert less.of(labels) is table
+    assert CoarserLabels(tree, known).of(("blank", "stone")) is None
+    assert CoarserLabels(None, known).of(labels) is None

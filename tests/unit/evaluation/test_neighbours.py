@@ -1,5 +1,6 @@
 """Beside a mistake stand the training photos that look most like it, and no others."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,24 @@ def test_beside_a_mistake_stand_the_training_photos_that_look_most_like_it(
     plain = api.evaluate(catalog, predictions, tmp_path / "p.html", part="test", samples=10)
     assert all(one.alike == () for one in plain.mistakes)
     assert "Training photo" not in (tmp_path / "p.html").read_text()
+
+
+def test_a_mistake_is_not_its_own_neighbour_nor_is_its_burst(
+    judged: tuple[Catalog, Predictions, Path],
+) -> None:
+    """The answers are out of fold: what is judged is in the part that was trained on."""
+    catalog, predictions, table = judged
+    burst = pl.when(pl.col("media_id").is_in(["m1", "m5"])).then(pl.lit("e")).otherwise("media_id")
+    by_location = pl.when(pl.col("media_id").is_in(["m3", "m6"])).then(pl.lit("X")).otherwise("location_id")
+    folds = catalog.with_table(
+        catalog.table.with_columns(split=pl.lit("train"), event_id=burst, location_id=by_location)
+    )
+    for held_out_by, of_m6 in (("event", ["m3", "m4", "m5"]), ("location", ["m4", "m5", "m1"])):
+        facts = replace(predictions.facts, held_out_by=held_out_by)
+        options: dict[str, Any] = {"alike": table, "samples": 10, "allow_unmatched": True}
+        found = api.evaluate(folds, replace(predictions, facts=facts), **options)
+        alike = {one.media_id: [near.media_id for near in one.alike] for one in found.mistakes}
+        assert alike == {"m5": ["m0", "m3", "m6"], "m6": of_m6}
 
 
 def test_what_has_no_training_photos_or_embeddings_is_refused(

@@ -29,10 +29,13 @@ def test_few_locations_say_nothing_of_a_new_one() -> None:
     assert low < 0.7 < high
 
 
-@pytest.mark.parametrize("new", [1, 10])
-def test_a_flawless_sample_promises_nothing(new: int) -> None:
-    made = metrics.new_location_intervals(*photos_of(np.ones(12), 20), locations=new)
-    assert made["accuracy"] == NewLocations(new, None, None)
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_locations_that_are_all_alike_do_not_tell_how_far_others_differ(share: float) -> None:
+    arrays = photos_of(np.full(FEW_LOCATIONS, share), 20)
+    for new in (1, 10):
+        assert metrics.new_location_intervals(*arrays, locations=new)["accuracy"] == NewLocations(
+            new, None, None
+        )
 
 
 def test_one_new_location_is_less_certain_than_ten_and_these_than_the_mean() -> None:

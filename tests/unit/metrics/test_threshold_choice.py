@@ -105,6 +105,22 @@ def test_the_highest_threshold_that_keeps_a_share_is_found_from_below_and_the_lo
     assert metrics.choose_kept(counts, np.zeros(20, np.int64), 0.9, every, from_lowest=True) is None
 
 
+@pytest.mark.parametrize(("number", "promised"), [(2, False), (4, False), (5, True)])
+@pytest.mark.parametrize("from_lowest", [True, False])
+def test_few_groups_promise_nothing_of_what_is_kept(number: int, promised: bool, from_lowest: bool) -> None:
+    codes = np.repeat(np.arange(number), 200)
+    scores = np.full(len(codes), 0.9 if from_lowest else 0.1)
+    whole = np.append(np.full(number, 200), np.zeros(20, np.int64))  # groups without any are no groups
+    counts = np.vstack(
+        [metrics.count_at_thresholds(scores, codes, number), np.zeros((20, len(THRESHOLDS)), int)]
+    )
+    kept = counts if from_lowest else whole[:, None] - counts
+    choice = metrics.choose_kept(kept, whole, 0.3, np.ones(number + 20, bool), from_lowest=from_lowest)
+    assert choice is not None
+    assert choice.promised == promised
+    assert (metrics.bound_of_sums(whole, whole) > 0) == promised
+
+
 def test_a_bound_of_more_answers_than_are_looked_at_is_hardly_lower() -> None:
     hits, whole = np.full(30, 90_000), np.full(30, 99_900)
     bound = metrics.bound_of_sums(hits, whole)
