@@ -46,12 +46,12 @@ def main() -> None:
     events = order["event_id"].to_numpy()
     ways = {
         "not pooled": found,
-        "event's whole answer (--blanks event)": pool_events(found, catalog, blanks="event"),
-        "own word on blanks (the default)": pool_events(found, catalog),
+        "event's whole answer (--blanks event)": pool_events(found, catalog, how="mean", blanks="event"),
+        "own word on blanks (the default)": pool_events(found, catalog, how="mean"),
     }
     print(
-        f"{len(found)} frames of {len(set(events))} events, out of {folds} season folds; pooled by "
-        f"{found.facts.event.method if found.facts.event else 'mean-logit'}\n"
+        f"{len(found)} frames of {len(set(events))} events, out of {folds} season folds; pooled by the mean, "
+        "for which nothing is fitted\n"
     )
     print("| frames | log loss | blank frames beside an animal that get it | shown frames called blank |")
     print("| --- | --- | --- | --- |")

@@ -68,7 +68,7 @@ def run(name: str, catalog: Catalog, folder: Path) -> None:
         return
     recipe, settings, by = ROWS[name]
     found = crossval(
-        resolve_recipe(recipe, None, settings),
+        resolve_recipe(recipe, None, ["calibration=temperature", *settings]),
         catalog,
         folds_of(catalog, by),
         run_folder=stem.with_suffix(".run"),

@@ -7,7 +7,7 @@ so, and how many photos have one. The curve: 0 to 200 labels drawn of A's photos
 *made right*: the truth is drawn of the fitted answers, so that whatever is changed is a loss.
 
 Between the sets: a head that learnt one set answers another's photos of the labels that both have; half of
-the other's bursts or days give the labels, the other half judges.
+the other's bursts (of jura: runs of ten photos) give the labels, the other half judges.
 
 Log loss: the median over drawings and the range in which nine of ten lie; `worse` is the share of drawings
 that do worse than the model as it came. Labels that a drawing lacks stay in the model.

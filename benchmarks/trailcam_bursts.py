@@ -34,7 +34,8 @@ from trapline.training import crossval
 from trapline.training.events import judge_events
 from trapline.training.selection import select_media
 
-MASK = ["preprocessing.mask_top=0.0235", "preprocessing.mask_bottom=0.039", "preprocessing.cut_banners=true"]
+BANNERS = ["preprocessing.mask_top=0.0235", "preprocessing.mask_bottom=0.039", "calibration=temperature"]
+MASK = [*BANNERS, "preprocessing.cut_banners=true"]
 ONE_VIEW = [*MASK, "background_view=false"]
 NOT_PUT_BACK = ["correct_prior=false", "calibration=none"]
 SINGLE = [*MASK, "learn_from=media", "calibration=none", "optimiser.weight_decay=0.3"]
@@ -56,7 +57,7 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     "sequences-frames, labels of frames": ("sequences-frames", [*MASK, "learn_from=media"]),
     "one view, mean alone": ("sequences", [*ONE_VIEW, "event_statistics=[mean]"]),
     "one view, mean and spread": ("sequences", [*ONE_VIEW, "event_statistics=[mean, std]"]),
-    "one view, banners blackened": ("sequences", [*MASK[:2], "background_view=false"]),
+    "one view, banners blackened": ("sequences", [*BANNERS, "background_view=false"]),
     "one view": ("sequences", ONE_VIEW),
     "one view, not calibrated": ("sequences", [*ONE_VIEW, "calibration=none"]),
     "one view, calibrated by label": ("sequences", [*ONE_VIEW, "calibration=labels"]),

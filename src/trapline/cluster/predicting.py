@@ -159,8 +159,10 @@ class Predicting:
     ) -> Summary:
         """See `ShardedWork`."""
         head, statistics = predictions_head(plan.whole, "The plan"), plan.options.get("familiar")
-        if statistics is not None:
+        of_events = plan.options["level"] == "event"
+        whole = media() if of_events or statistics is not None else None
+        if whole is not None and statistics is not None:
             familiar = Familiar.model_validate(statistics)
             whole_events = bool(plan.options["whole_events"])
-            head = compare(head, rows(), media_of(media()), familiar, whole_events=whole_events)
-        return write_answers(head, rows(), output, media() if plan.options["level"] == "event" else None)
+            head = compare(head, rows(), media_of(whole), familiar, whole_events=whole_events)
+        return write_answers(head, rows(), output, whole if of_events else None)

@@ -42,6 +42,7 @@ from .nearby import Neighbours as Neighbours
 from .nearby import fit_leaning as fit_leaning
 from .nearby import lean as lean
 from .nearby import sum_neighbours as sum_neighbours
+from .nearest import Directions as Directions
 from .nearest import nearest_by_cosine as nearest_by_cosine
 from .new_locations import FEW_LOCATIONS as FEW_LOCATIONS
 from .new_locations import NewLocations as NewLocations

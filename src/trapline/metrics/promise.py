@@ -14,6 +14,10 @@ heavy as they are and half of its answers wrong, beside the mistakes that there 
 locations (the gamma bound of Fay & Feuer 1997, *Confidence intervals for directly standardized rates*). The
 lower of the two bounds counts. So a promise needs a least number of locations (`least_locations`): with
 confidence 0.9 it is 14 for 0.8, 25 for 0.9, 49 for 0.95 and 235 for 0.99.
+
+The confidence is over all surveys, not over those that make a promise. Of simulated surveys of locations of
+equal size, 8 % of them bad, 5 % made one of 0.95 with 50 locations and 15 % with 100; of those made 86 % were
+broken at 50 locations and 15 % at 100 (`benchmarks/coverage.py`).
 """
 
 from __future__ import annotations

@@ -192,16 +192,19 @@ def _why_broken(made: Mapping[str, Any]) -> str:
     broken = of_promise[0].get("broken_by") if of_promise else None
     if not broken:
         return ""
+    units = " and ".join([made["over"], *(made.get("axes") or ())])
     wrong = ", ".join(f"{label} {count}" for label, count in broken["wrong"].items())
     surely = f"of the {broken['sure']} photos that it answers so surely at {broken['level']}"
     sentences = [
         f" {surely.capitalize()}, most wrong are those of: {wrong}."
         if wrong
-        else f" None {surely} is wrong: they are too few, or of too few locations."
+        else f" None {surely} is wrong: they are too few, or of too few {units}."
     ]
     names = [made["over"] if name == "groups" else name for name in broken["over"]]
     if made.get("axes") and names:
         sentences.append(f"Alone already it does not hold over {' or '.join(names)}.")
+    elif made.get("axes"):
+        sentences.append("It does not hold along all of them at once.")
     return " ".join(sentences)
 
 

@@ -77,7 +77,8 @@ def keep_blanks_of_frames(own: Floats, pooled: Floats, labels: Sequence[str]) ->
 
     With b the frame's own probability of `blank`, and B and P those of its event: `blank` has b, and another
     label (1 − b) · P / (1 − B), which of several labels is at most 1 − b. Of one label a frame they sum to 1
-    as those of the event do.
+    as those of the event do. Where the event's `blank` is 1, it tells of no other label: the frame's own
+    stand there.
 
     Args:
         own: [N, labels], of the frames; NaN where one failed.
@@ -86,8 +87,12 @@ def keep_blanks_of_frames(own: Floats, pooled: Floats, labels: Sequence[str]) ->
     """
     blank = list(labels).index(BLANK)
     own_blank, of_event = own[:, [blank]], pooled[:, [blank]]
-    there = np.minimum(pooled / np.maximum(1 - of_event, _LEAST), 1.0)  # if anything is there
-    answers = (1 - own_blank) * there
+    shares = np.where(
+        1 - of_event < _LEAST,
+        own / np.maximum(1 - own_blank, _LEAST),
+        pooled / np.maximum(1 - of_event, _LEAST),
+    )
+    answers = (1 - own_blank) * np.minimum(shares, 1.0)  # shares: if anything is there
     answers[:, blank] = own_blank[:, 0]
     return np.asarray(answers)
 

@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from trapline import __version__
 from trapline.catalog import content_hash, content_size
 from trapline.errors import UsageError
 from trapline.images import is_video
-from trapline.metrics import nearest_by_cosine
+from trapline.metrics import Directions
 from trapline.observations import category_name, is_sure, kind_of
 from trapline.review.agreement import Disagreement, disagreements
 from trapline.review.chance import ByChance, Shares
@@ -135,6 +136,7 @@ class Desk:
         self._queues = Queues(project, self._ledger, self._chance, self.options.seed, teacher)
         self._pupil = None if teacher is None else Pupil(project, teacher, self._learnt)
         self._differing: tuple[int, list[Disagreement]] = (-1, [])
+        self._directions: tuple[npt.NDArray[np.float32], Directions] | None = None
         self._lock = threading.RLock()
         self._asks: OrderedDict[str, Ask] = OrderedDict()
         self._numbers: dict[str, int] = {}
@@ -280,10 +282,17 @@ class Desk:
             self._ledger.catch_up()
             decided = {one: word.names for one, word in self._ledger.words.items() if word.names}
         labels = {**self.project.known, **decided}
-        others = np.array(sorted(set(labels) - {index}), np.int64)
-        nearest, cosines = nearest_by_cosine(points[index], points[others], _MOST_ALIKE)
-        chosen = zip(others[nearest].tolist(), cosines.tolist(), strict=True)
+        others = np.array(list(set(labels) - {index}), np.int64)
+        nearest, cosines = self._directions_of(points).nearest(points[index], _MOST_ALIKE, others)
+        chosen = zip(nearest.tolist(), cosines.tolist(), strict=True)
         return [self._alike(one, labels[one], cosine) for one, cosine in chosen]
+
+    def _directions_of(self, points: npt.NDArray[np.float32]) -> Directions:
+        """Made anew only where the points are."""
+        kept = self._directions
+        if kept is None or kept[0] is not points:
+            kept = self._directions = (points, Directions(points))
+        return kept[1]
 
     def _alike(self, event: int, labels: Sequence[str], cosine: float) -> dict[str, Any]:
         rows = self.project.events.rows_of(event)

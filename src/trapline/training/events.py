@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import frame_order, label_events
+from trapline.catalog import Groups, frame_order, label_events
 from trapline.metrics import (
     binary_losses,
     estimate_all,
@@ -73,6 +73,17 @@ def could_be_learnt(known: Flags, truth: Rows) -> Flags:
     return np.asarray(known[np.arange(len(truth)), truth])
 
 
+def kept_apart(groups: Groups, folds: Rows | None) -> npt.NDArray[Any]:
+    """[N]: over what calibrations are compared: locations; where these do not tell, the folds.
+
+    Events of one camera are alike, and would always speak for the method that says more: it then fails in
+    another season. Without folds all media are one group, of which none is chosen.
+    """
+    if groups.by == "location":
+        return groups.keys
+    return np.zeros(len(groups.keys), np.int64) if folds is None else folds
+
+
 def intervals_of(
     labels: tuple[str, ...],
     truth: Rows,
@@ -128,8 +139,9 @@ def judge_events(
     known = known_labels(selected, rows, folds)[first]
     truth = truth_of(targets, recipe.task)
     groups, several = selected.groups(rows[first]), np.bincount(codes) > 1
+    apart = kept_apart(groups, of_event)
     pooled_by = _pool_all(probabilities, weights, codes)
-    chooser = _Chooser(recipe, selected.labels, truth, known, several, groups.keys, pooled_by)
+    chooser = _Chooser(recipe, selected.labels, truth, known, several, apart, pooled_by)
     pooling = chooser.choose(np.ones(len(names), bool))
     pooled = apply_pooling(probabilities, weights, codes, pooling, recipe.task, selected.labels)
     for fold in np.unique(of_event) if of_event is not None else ():
@@ -199,7 +211,7 @@ class _Chooser:
     """Chooses the pooling that does best on some of the events; `pooled` is of `_pool_all`.
 
     What the model of an event could not have learnt has no part in it.
-    `groups` [events] is what belongs together: calibrations are compared on others of them.
+    `groups` [events] is of `kept_apart`.
     """
 
     recipe: LabelRecipe

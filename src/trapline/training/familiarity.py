@@ -12,7 +12,7 @@ import polars as pl
 
 from trapline.catalog import Catalog
 from trapline.models import Familiar, GroupedBy, pack_directions
-from trapline.training.arrays import Floats, Rows, Singles
+from trapline.training.arrays import Flags, Floats, Rows, Singles
 from trapline.training.contract import Learner, LearntModel
 
 Names = npt.NDArray[np.str_]
@@ -111,7 +111,10 @@ def familiar_from(
     seed: int = 42,
     fitted: bool = False,
 ) -> Familiar | None:
-    """The statistics of the training media; None where no group has two media, or there are too few.
+    """The statistics of the training media; None where they cannot be made.
+
+    Groups are too few, or what is left without a fold has groups of one media alone, of whose spread nothing
+    is known; or all embeddings are alike.
 
     Args:
         by: what the groups are.
@@ -122,17 +125,23 @@ def familiar_from(
         seed: of the folds, and of what is drawn.
         fitted: the network itself was fitted to the training media, which then lie nearer than others.
     """
-    count = len(np.unique(groups))
-    if count < FEWEST_GROUPS or count == len(groups):
+    count, rng = len(np.unique(groups)), np.random.default_rng(seed)
+    folds = list(_folds(by, groups, rng)) if count >= FEWEST_GROUPS else []
+    if not folds or any(len(np.unique(groups[~inside])) == (~inside).sum() for inside in folds):
         return None
-    rng, space = np.random.default_rng(seed), _fit(groups, embeddings)
+    space = _fit(groups, embeddings)
     what = f"{count} training {by}s, each by the statistics of the others"
     if fitted:
         what += ", by a network that had seen them: more than 1 in 20 new ones will lie beyond"
-    distances = np.concatenate(list(_cross_fitted(by, groups, embeddings, rng)))
+    distances = np.concatenate([_without(inside, groups, embeddings, rng) for inside in folds])
     if held is not None and len(np.unique(held[0])) >= FEWEST_GROUPS:
         what = f"{len(np.unique(held[0]))} {by}s that did not train"
         distances = _distances(space, *held, rng)
+    thresholds = tuple(_nineteen_of_twenty(of_size) for of_size in distances.T)
+    if not _is_sure(len(distances)):
+        what += ", the farthest of them"
+    if not np.isfinite(distances).all() or min(thresholds) <= 0:
+        return None
     directions, scales = pack_directions(space.plane)
     return Familiar(
         by=by,
@@ -144,7 +153,7 @@ def familiar_from(
         between=tuple(space.between.tolist()),
         most=space.most,
         sizes=SIZES,
-        thresholds=tuple(_nineteen_of_twenty(of_size) for of_size in distances.T),
+        thresholds=thresholds,
         held_out=what,
     )
 
@@ -177,7 +186,7 @@ def _fit(groups: Names, embeddings: Singles) -> _Space:
     sizes = np.bincount(of_media)
     means = np.stack([np.bincount(of_media, column) / sizes for column in seen.T], axis=1)
     within, _ = ledoit_wolf(seen - means[of_media], assume_centered=True)
-    within = within * len(seen) / (len(seen) - len(sizes))
+    within = within * len(seen) / max(1, len(seen) - len(sizes))
     values, vectors = np.linalg.eigh(within)
     values = np.maximum(values, max(1e-9 * values.max(), 1e-12))
     whiten = vectors / np.sqrt(values)
@@ -189,17 +198,19 @@ def _fit(groups: Names, embeddings: Singles) -> _Space:
     return _Space(plane, offsets, between, int(sizes.max()))
 
 
-def _cross_fitted(
-    by: GroupedBy, groups: Names, embeddings: Singles, rng: np.random.Generator
-) -> Iterator[Floats]:
-    """[groups, sizes]: the distances of the groups of each fold, by the statistics of the other folds.
+def _folds(by: GroupedBy, groups: Names, rng: np.random.Generator) -> Iterator[Flags]:
+    """[N]: the media of each fold.
 
     Days of one camera are held out as stretches of time: neighbours are alike.
     """
     names = np.unique(groups)
     for held in np.array_split(rng.permutation(names) if by != "day" else names, _FOLDS):
-        inside = np.isin(groups, held)
-        yield _distances(_fit(groups[~inside], embeddings[~inside]), groups[inside], embeddings[inside], rng)
+        yield np.isin(groups, held)
+
+
+def _without(inside: Flags, groups: Names, embeddings: Singles, rng: np.random.Generator) -> Floats:
+    """[groups, sizes]: the distances of the groups of a fold, by the statistics of the other folds."""
+    return _distances(_fit(groups[~inside], embeddings[~inside]), groups[inside], embeddings[inside], rng)
 
 
 def _distances(space: _Space, groups: Names, embeddings: Singles, rng: np.random.Generator) -> Floats:
@@ -213,11 +224,15 @@ def _nineteen_of_twenty(distances: Floats) -> float:
 
     An order statistic as tolerance bound (Wilks 1941, *Annals of Mathematical Statistics* 12:91): the share
     under the k-th of n is over 0.95 with the chance that a binomial (n, 0.95) is under k. The largest where
-    there are too few for it.
+    there are too few for it (`_is_sure`).
     """
     from scipy.stats import binom
 
     count = len(distances)
     index = int(np.argmax(binom.cdf(np.arange(count), count, 0.95) >= _CONFIDENCE))
-    sure = binom.cdf(index, count, 0.95) >= _CONFIDENCE
-    return float(np.sort(distances)[index if sure else count - 1])
+    return float(np.sort(distances)[index if _is_sure(count) else count - 1])
+
+
+def _is_sure(count: int) -> bool:
+    """Whether the largest of so many distances is such a bound; of fewer than 32 it is not."""
+    return bool(1 - 0.95**count >= _CONFIDENCE)

@@ -23,7 +23,7 @@ from trapline.models import (
 from trapline.prediction import FIXED, Level, PredictionFacts, Predictions, probability_columns
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.arrays import Flags, Floats, Rows
-from trapline.training.events import could_be_learnt, intervals_of, judge_events, known_labels
+from trapline.training.events import could_be_learnt, intervals_of, judge_events, kept_apart, known_labels
 from trapline.training.selection import Selected
 from trapline.training.targets import truth_of
 
@@ -107,7 +107,7 @@ def judge(
             natural,
             recipe.task,
             selected.labels,
-            selected.groups(rows[inside]).keys,
+            kept_apart(selected.groups(rows[inside]), None if folds is None else folds[inside]),
             weights,
         )
         if fitted_calibration.method == "none":

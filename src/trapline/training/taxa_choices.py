@@ -95,7 +95,8 @@ METHOD = (
     "at each rank, of the media that no finer rank answers: the lowest threshold whose one-sided bound of "
     "precision (Clopper-Pearson at the effective number of media, Korn & Graubard 1998, Kish 1965; with one "
     "more group, half of it wrong, imagined, Fay & Feuer 1997; the lower of the two) keeps the promise, "
-    "tried in a fixed order (Angelopoulos et al. 2021)"
+    "tried in a fixed order (Angelopoulos et al. 2021). The confidence is over all surveys: of the promises "
+    "of 0.95 that simulated surveys with bad locations made, 86 % were broken at 50 locations, 15 % at 100"
 )
 
 
@@ -108,7 +109,7 @@ _MOST_NAMED = 5
 """So many labels are named of those that break a promise."""
 
 
-_AXES = {"seasons": ("season",), "sets": ("dataset", "data_set", "source_set", "source")}
+_AXES = {"seasons": ("season",), "sets": ("dataset", "data_set", "source_set")}
 """What media may have in common besides their location → columns that say it, in any case."""
 
 
@@ -119,12 +120,12 @@ def other_axes(media: pl.DataFrame) -> dict[str, npt.NDArray[Any]]:
         media: rows of a catalog, with the columns of their source.
 
     Returns:
-        those of which there are several; media of which it is not known are together one.
+        those of which several are known; media of which it is not known are together one more.
     """
     axes = {}
     for name, columns in _AXES.items():
         column = next((column for column in media.columns if column.lower() in columns), None)
-        if column is not None and media[column].n_unique() > 1:
+        if column is not None and media[column].drop_nulls().n_unique() > 1:
             axes[name] = media[column].cast(pl.String).fill_null("\0").to_numpy()
     return axes
 

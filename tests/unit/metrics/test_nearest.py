@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trapline.metrics import nearest, nearest_by_cosine
+from trapline.metrics import Directions, nearest, nearest_by_cosine
 
 
 @pytest.mark.parametrize("block", [3, 8192])
@@ -27,3 +27,15 @@ def test_equal_ones_come_in_their_order_and_what_has_no_direction_has_no_neighbo
     assert nearest_by_cosine([1, 1], embeddings[:2], 5)[0].tolist() == [0, 1]
     for query in ([0, 0], [np.nan, 1]):
         assert nearest_by_cosine(query, embeddings, 3)[0].tolist() == []
+
+
+def test_of_some_rows_the_neighbours_are_those_of_these_alone() -> None:
+    rng = np.random.default_rng(1)
+    embeddings, query = rng.normal(size=(30, 4)).astype(np.float32), rng.normal(size=4)
+    embeddings[8] = np.nan
+    among = np.array([20, 3, 8, 11, 5])
+    rows, cosines = Directions(embeddings).nearest(query, 3, among)
+    alone, expected = nearest_by_cosine(query, embeddings[among], 3)
+    assert rows.tolist() == among[alone].tolist()
+    assert cosines.tolist() == pytest.approx(expected.tolist())
+    assert Directions(embeddings).nearest(query, 3, among[:0])[0].tolist() == []

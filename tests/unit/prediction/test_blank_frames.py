@@ -85,6 +85,11 @@ def test_frames_of_one_label_still_sum_to_one_and_keep_their_blank(
     assert said[:, 1] * event[2] == pytest.approx(said[:, 2] * event[1])
 
 
+def test_a_frame_of_an_event_that_is_surely_blank_keeps_its_own_word() -> None:
+    own, event = np.array([[0.2, 0.7, 0.1], [1.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 0.0]] * 2)
+    assert keep_blanks_of_frames(own, event, LABELS) == pytest.approx(own)
+
+
 def test_what_calibrates_events_leaves_the_blanks_of_frames_alone() -> None:
     sharper = EventPooling(method="mean", calibration=Calibration(method="temperature", temperature=0.5))
     predictions, catalog = made(WALKS_OUT)

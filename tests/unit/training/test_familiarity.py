@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from trapline.catalog import SCHEMA, Catalog
-from trapline.models import FAR, Coordinates, Familiar
+from trapline.models import FAR, Coordinates, Familiar, GroupedBy
 from trapline.training.familiarity import FEWEST_GROUPS, SIZES, familiar_from, group_media
 
 Singles = npt.NDArray[np.float32]
@@ -86,7 +86,7 @@ def test_places_that_did_not_train_set_the_threshold_of_a_network_that_was_fitte
     given = (others, np.concatenate(held))
     familiar = familiar_from("location", names, np.concatenate(train), given, fitted=True)
     assert familiar is not None
-    assert familiar.held_out == "30 locations that did not train"
+    assert familiar.held_out == "30 locations that did not train, the farthest of them"
     assert share_far(familiar, held) <= 0.1
     alone = familiar_from("location", names, np.concatenate(train), fitted=True)
     assert alone is not None
@@ -99,6 +99,25 @@ def test_too_few_groups_or_groups_of_single_photos_set_no_threshold() -> None:
     assert familiar_from("location", names, np.concatenate(few)) is None
     single = World(7).rng.normal(size=(30, SIZE)).astype(np.float32)
     assert familiar_from("location", np.array([f"L{number}" for number in range(30)]), single) is None
+
+
+@pytest.mark.parametrize("by", ["day", "event"])
+def test_where_the_rest_of_a_fold_has_one_photo_a_group_there_are_no_statistics(by: GroupedBy) -> None:
+    names = np.array([f"g{number:02}" for number in range(28)] + ["g00"] * 2)
+    embeddings = World(7).rng.normal(size=(30, SIZE)).astype(np.float32)
+    assert familiar_from(by, names, embeddings) is None
+
+
+def test_photos_that_all_look_the_same_have_no_statistics() -> None:
+    names = np.repeat([f"L{number}" for number in range(25)], 4)
+    for value in (0, 1):
+        assert familiar_from("location", names, np.full((100, SIZE), value, np.float32)) is None
+
+
+@pytest.mark.parametrize(("count", "farthest"), [(31, True), (32, False)])
+def test_that_the_farthest_of_few_sets_the_threshold_is_said(count: int, farthest: bool) -> None:
+    familiar = learn(World(1).locations(count))
+    assert familiar.held_out.endswith(", the farthest of them") == farthest
 
 
 @pytest.mark.parametrize(

@@ -166,3 +166,38 @@ def test_an_event_of_a_label_that_the_other_folds_lack_has_no_part_in_the_choice
     found = judge_events(RECIPE, bursts, np.arange(90), probabilities, folds)
     assert found is not None
     assert found.calibration.temperature < 1, "hares are right, and lynx could not have been learnt"
+
+
+def shifted_between_folds() -> tuple[Selected, np.ndarray, np.ndarray]:
+    """Media of five folds whose offsets contradict one another, so that none learnt from others helps."""
+    random = np.random.default_rng(5)
+    folds = np.repeat(np.arange(5), 60)
+    logits = random.normal(0, 2, (300, 2))
+    truth = (random.random(300) < 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).astype(int)
+    rows = pl.DataFrame(
+        {
+            "media_id": [f"m{n}" for n in range(300)],
+            "file_path": [f"m{n}.jpg" for n in range(300)],
+            "labels": [[LABELS[one]] for one in truth],
+            "location_id": ["L"] * 300,
+            "event_id": [f"e{n}" for n in range(300)],
+            "split": ["train"] * 300,
+        }
+    )
+    every, none = np.arange(300), np.empty(0, np.int64)
+    targets = np.eye(2, dtype=np.float32)[truth]
+    selected = Selected(Catalog.from_rows(rows, "/nowhere", "rows"), LABELS, targets, every, none)
+    return selected, logits + np.outer(np.array([-3, -2, 0, 2, 4])[folds], [1, 0]), folds
+
+
+def test_at_one_camera_a_calibration_is_chosen_over_the_folds_and_without_them_is_a_temperature() -> None:
+    selected, logits, folds = shifted_between_folds()
+    recipe = RECIPE.model_copy(update={"calibration": "auto"})
+    assert judge(recipe, selected, np.arange(300), logits, Calibration(), folds=folds).calibration.method == (
+        "temperature"
+    )
+    biased = logits + np.array([2.0, 0.0])  # all alike: an offset would help
+    assert judge(recipe, selected, np.arange(300), biased, Calibration()).calibration.method == "temperature"
+    alike, every = logits - np.outer(np.array([-3, -2, 0, 2, 4])[folds] - 2.0, [1, 0]), np.arange(300)
+    by_fold = judge(recipe, selected, every, alike, Calibration(), folds=folds)
+    assert by_fold.calibration.method == "labels", "five folds that agree may say so"

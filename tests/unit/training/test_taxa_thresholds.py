@@ -169,6 +169,14 @@ def test_the_message_names_the_labels_that_break_a_promise() -> None:
     assert "on 800 single photos of 800 locations and 2 seasons no probability" in said
     assert "Of the 800 photos that it answers so surely at family, most wrong are those of: hare 48." in said
     assert "Alone already it does not hold over seasons." in said
+    together = {
+        "promise": record["promise"],
+        "broken_by": {"level": "family", "sure": 8, "wrong": {}, "over": []},
+    }
+    card.taxonomy["rollup"] |= {"choices": [together]}
+    said = promise_doubt(card)  # type: ignore[arg-type]
+    assert "they are too few, or of too few locations and seasons." in said
+    assert "It does not hold along all of them at once." in said
     tree = HARES.to_json() | {"rollup": record | {"over": "locations"}}
     assert ModelTree.from_json(tree, "the tree").rollup.choices  # type: ignore[union-attr]
 
@@ -179,9 +187,11 @@ def test_the_axes_of_a_catalog_are_its_seasons_and_data_sets() -> None:
             "media_id": ["a", "b", "c"],
             "season": ["S1", None, "S2"],
             "Dataset": ["x", "x", "y"],
+            "source": ["expert", "volunteer", "volunteer"],
             "zone": [1, 2, 3],
         }
     )
     axes = other_axes(media)
     assert {name: len(np.unique(units)) for name, units in axes.items()} == {"seasons": 3, "sets": 2}
     assert other_axes(media[:1]) == {}, "of one unit nothing is known"
+    assert other_axes(media[:2]) == {}, "a season and what is of no known one are not two seasons"

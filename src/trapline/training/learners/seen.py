@@ -147,7 +147,7 @@ class FrozenLearner(Learner[M]):
 
     def embeddings(self, model: M, rows: Rows) -> Singles:
         """Of the views that the model file averages their mean."""
-        return np.asarray(self.features[rows][:, list(self.looks.predict)].mean(axis=1))
+        return np.asarray(self.features[rows[:, None], list(self.looks.predict)].mean(axis=1))
 
     def origin(self, model: M) -> Origin:
         """What the model started from."""
