@@ -100,7 +100,9 @@ def learn_combination(
     probabilities = np.full(opinions.shape[:2], np.nan)
     of_fold = deal_folds(catalog, table, labelled, fold_by, folds, seed)
     teaches = teaches & good
-    labels, task, together = members[0].labels, _form(members[0]), Groups.of(table).keys
+    labels, task, grouped = members[0].labels, _form(members[0]), Groups.of(table)
+    # of one camera what the folds keep apart stands for locations: its events are all of the same seasons
+    together = grouped.keys if grouped.by == "location" else of_fold
     counted = known_labels(truth, of_fold) if task == "multi-label" else None
 
     def fit(rows: npt.NDArray[np.bool_]) -> _Pool:
