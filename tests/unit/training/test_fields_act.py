@@ -243,7 +243,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Taxonomy:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    """80 photos in bursts of two, at 10 locations, in 2 seasons; some animals are in one frame only."""
+    """80 photos in bursts of two, at 10 locations, in 5 seasons; some animals are in one frame only."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(3)
     labels = random.permutation(np.tile(LABELS, 8)).tolist()
@@ -263,10 +263,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
                 "location_id": f"L{place}",
                 "event_id": f"e{burst}",
                 "frame": frame + 1,
-                "season": f"S{place % 2 + 1}",
+                "season": f"S{place % 5 + 1}",
                 "labels": [shown],
                 "boxes": [box] if number % 5 else [],
-                "split": "train" if place < 6 else "validation",
+                "split": "train" if place < 5 else "validation",
             }
         )
     return Catalog.from_rows(rows, folder, "drawn")
