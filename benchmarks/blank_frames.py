@@ -4,7 +4,7 @@ On trailcam-bursts, whose frames have labels of their own: a head on frames by s
 ways, judged frame by frame. Printed: log loss with its interval over events, of blank frames in events that
 show something the share that is said to show it, and of other frames the share that is called blank.
 
-    python benchmarks/blank_frames.py /work/shared/data/trailcam-bursts
+    python benchmarks/blank_frames.py TRAILCAM_BURSTS
 """
 
 from __future__ import annotations
