@@ -24,8 +24,8 @@ class LabelThresholds:
 
     Attributes:
         labels: label → its threshold; infinite where none reaches what was wanted, so that it is no answer.
-        ranks: of a model of taxa, whose answers stop at the finest rank that reaches its own; None to ask
-            for labels.
+        ranks: likewise of a model of taxa, whose answers stop at the finest rank that reaches its own; None
+            to ask for labels.
         source: who says so, for people.
     """
 
@@ -38,14 +38,13 @@ class LabelThresholds:
         return [self.labels.get(label, usual) for label in labels]
 
     def describe(self) -> str:
-        """For people: what they are, and which labels are no answers."""
-        if self.ranks is not None:
-            return f"the thresholds of ranks are {self.source}"
-        never = [label for label, value in self.labels.items() if value == _NEVER]
+        """For people: what they are, and which labels or ranks are no answers."""
+        own = self.labels if self.ranks is None else self.ranks
+        never = [name for name, value in own.items() if value == _NEVER]
         left = (
             f"; no threshold of {name_some(never)} reaches what was wanted: never an answer" if never else ""
         )
-        return f"each label has its own threshold, {self.source}{left}"
+        return f"each {'label' if self.ranks is None else 'rank'} has its own threshold, {self.source}{left}"
 
 
 def thresholds_for(given: Path | str | Mapping[str, float], predictions: Predictions) -> LabelThresholds:
@@ -76,10 +75,9 @@ def thresholds_for(given: Path | str | Mapping[str, float], predictions: Predict
         which = f"lacks the label '{missing[0]}'" if missing else f"has the label '{strange[0]}'"
         raise DataError(f"{path} is of another model than the predictions: it {which}.")
     own = {label: labels[label] for label in predictions.labels}
-    kept = {rank: value for rank, value in ranks.items() if value != _NEVER}
     told = "" if "made_by" in table.columns else " (which does not say how its answers were made)"
     source = f"as chosen in {path.name}{told}"
-    return LabelThresholds(own, kept if ranks and predictions.facts.taxonomy is not None else None, source)
+    return LabelThresholds(own, ranks if ranks and predictions.facts.taxonomy is not None else None, source)
 
 
 def _by_hand(given: Mapping[str, float], predictions: Predictions) -> LabelThresholds:

@@ -20,7 +20,7 @@ from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, Wants, evaluate
 from trapline.evaluation.threshold_tallies import MOST_GROUPS, _largest_boxes, scores_of
 from trapline.metrics import labels_said
-from trapline.observations.thresholds import thresholds_for
+from trapline.observations.thresholds import LabelThresholds, thresholds_for
 from trapline.prediction import ModelTree, PredictionFacts, Predictions, RegionWeights, SharesShift
 from trapline.taxonomy import Label, Taxonomy, taxonomy_from_csv
 from trapline.taxonomy.classes import classes_of
@@ -321,6 +321,12 @@ def test_ranks_have_thresholds_and_write_stops_by_them(
     }
     by_hand = api.observe(predictions, catalog, thresholds={"kind": 0.5}, observers=["model"])
     assert set(by_hand.standing["label"]) == {"animal", "empty"}
+
+
+def test_ranks_that_are_never_an_answer_are_named() -> None:
+    described = LabelThresholds({}, {"family": 0.4, "species": float("inf")}).describe()
+    assert "no threshold of species reaches what was wanted: never an answer" in described
+    assert "family" not in described
 
 
 def test_no_rank_finds_more_than_there_is(tmp_path: Path) -> None:
