@@ -176,6 +176,7 @@ if TYPE_CHECKING:
     Decisions: TypeAlias = Annotated[
         "DecisionLog | Path | str", "a DecisionLog, or the path of one (decisions.db)"
     ]
+    Recalibration: TypeAlias = Literal["auto", "temperature", "labels"]
     ThresholdsLike: TypeAlias = Annotated[
         "Path | str | Mapping[str, float]",
         'the path of the table that evaluate wrote, or thresholds by their labels, {"lynx": 0.83}',
@@ -1385,7 +1386,7 @@ def recalibrate(
     output: Output,
     *,
     part: str | None = None,
-    method: str = "auto",
+    method: Recalibration = "auto",
 ) -> Recalibrated:
     """Fit a model's probabilities again to labelled media, 50 to 100 are enough; measure what that changes.
 
@@ -1399,8 +1400,7 @@ def recalibrate(
     from trapline.ensemble import recalibrate as fit_to
 
     refuse_own_input(output, model, catalog)
-    asked = _asked_calibration(method)
-    return fit_to(open_model(model), as_media(catalog), Path(output), part=part, method=asked)
+    return fit_to(open_model(model), as_media(catalog), Path(output), part=part, method=method)
 
 
 @checked
@@ -1410,7 +1410,7 @@ def recalibrate_predictions(
     output: Output,
     *,
     part: str | None = None,
-    method: str = "auto",
+    method: Recalibration = "auto",
 ) -> Recalibrated:
     """The same of a table of predictions, as other tools leave it, by those of its media that are labelled.
 
@@ -1423,16 +1423,8 @@ def recalibrate_predictions(
     from trapline.ensemble import recalibrate_table
 
     refuse_own_input(output, predictions, catalog)
-    asked, table = _asked_calibration(method), as_predictions(predictions)
-    return recalibrate_table(table, as_media(catalog), Path(output), part=part, method=asked)
-
-
-def _asked_calibration(method: str) -> Literal["auto", "temperature", "labels"]:
-    methods: tuple[Literal["auto", "temperature", "labels"], ...] = ("auto", "temperature", "labels")
-    for known in methods:
-        if method == known:
-            return known
-    raise UsageError(f"--method is auto, temperature or labels, not '{method}'.")
+    table = as_predictions(predictions)
+    return recalibrate_table(table, as_media(catalog), Path(output), part=part, method=method)
 
 
 # ---- into predictions

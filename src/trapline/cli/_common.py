@@ -23,6 +23,8 @@ Report = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write a report: .html to read, .json for scripts.")
 ]
 Table = Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")]
+LearntBy = Annotated[str, typer.Option(help="What is kept together where it is learnt: location or season.")]
+LearntFolds = Annotated[int, typer.Option(min=2, help="Folds of the locations, where it is learnt.")]
 RowsPerFile = Annotated[
     int | None, typer.Option(min=1, help="Write a folder of Parquet files of so many rows each.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, RowsPerFile, Table, refuse_as_predictions
+from trapline.cli._common import Force, LearntBy, LearntFolds, RowsPerFile, Table, refuse_as_predictions
 
 
 def run(
@@ -22,10 +22,8 @@ def run(
         Path | None,
         typer.Option("--like", help="Weigh the models as in this combined table [learn it from the labels]."),
     ] = None,
-    fold_by: Annotated[
-        str, typer.Option(help="What is kept together where it is learnt: location or season.")
-    ] = "location",
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the locations, where it is learnt.")] = 5,
+    fold_by: LearntBy = "location",
+    folds: LearntFolds = 5,
     rows_per_file: RowsPerFile = None,
     force: Force = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Table, refuse_as_predictions
+from trapline.cli._common import Force, LearntBy, LearntFolds, Table, refuse_as_predictions
 
 
 def run(
@@ -18,10 +18,8 @@ def run(
         Path | None,
         typer.Option("--like", help="Lean as far as in this table [learn it from the labels]."),
     ] = None,
-    fold_by: Annotated[
-        str, typer.Option(help="What is kept together where it is learnt: location or season.")
-    ] = "location",
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the locations, where it is learnt.")] = 5,
+    fold_by: LearntBy = "location",
+    folds: LearntFolds = 5,
     force: Force = False,
 ) -> None:
     """Let answers lean on those for the same location around that time, as far as labels teach."""

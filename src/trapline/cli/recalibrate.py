@@ -36,7 +36,7 @@ def run(
 
     common.refuse_to_overwrite(output, force)
     again = api.recalibrate_predictions if are_predictions(model) else api.recalibrate
-    _show(again(model, catalog, output, part=part, method=method), json)
+    _show(again(model, catalog, output, part=part, method=method), json)  # type: ignore[arg-type]
 
 
 def _show(made: Recalibrated, json: bool) -> None:
