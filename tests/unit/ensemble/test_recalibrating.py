@@ -162,7 +162,7 @@ def test_tables_that_cannot_be_fitted_are_refused_with_the_way_out(tmp_path: Pat
     strangers = catalog.with_table(catalog.table.with_columns(media_id=pl.lit("x") + pl.col("media_id")))
     with pytest.raises(DataError, match="None of the labelled media is in the predictions"):
         api.recalibrate_predictions(table(chances), strangers, tmp_path / "o.parquet")
-    with pytest.raises(UsageError, match="auto, temperature or labels"):
+    with pytest.raises(UsageError, match="auto, temperature, labels"):
         api.recalibrate_predictions(table(chances), catalog, tmp_path / "o.parquet", method="none")
 
 
