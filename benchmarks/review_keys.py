@@ -35,6 +35,8 @@ from running import trapline
 from trapline.catalog import Catalog, event_key
 
 READY = 'body[data-ready]:not([data-ready=""])'
+NOTHING_LEFT = '.nothing:has-text("Nothing is left")'
+"""Not that the next event is looked for, which the page says at the same place."""
 BLANK = "blank"
 
 
@@ -98,9 +100,9 @@ def main() -> None:
     catalog = Catalog.load(card / "photos.parquet")
     with page_of(card, log, rest) as page:
         typist = Typist(page, truth_of_events(options.truth, catalog))
-        while page.locator(".nothing").count() == 0 and typist.decisions != options.decisions:
+        while page.locator(NOTHING_LEFT).count() == 0 and typist.decisions != options.decisions:
             typist.decide()
-            page.wait_for_selector(f"{READY}, .nothing")
+            page.wait_for_selector(f"{READY}, {NOTHING_LEFT}")
         page.wait_for_selector('body[data-unsent="0"]')
     report(typist, answers(card, log, options.output), options)
 
@@ -150,7 +152,7 @@ def page_of(card: Path, log: Path, rest: list[str]) -> Iterator[Page]:
         page.goto(link)
         page.fill("#person-name", "typist")
         page.keyboard.press("Enter")
-        page.wait_for_selector(f"{READY}, .nothing")
+        page.wait_for_selector(f"{READY}, {NOTHING_LEFT}")
         yield page
         browser.close()
         server.terminate()
