@@ -106,6 +106,7 @@ _COMMANDS = {
     "decisions": "What was decided, here or elsewhere.",
     "submit": "A competition's file, or its code, checked.",
     "write": "Species tables, and files for other tools.",
+    "ecology": "Effort, histories, occupancy, activity.",
     "import_": "A model made elsewhere, as a model file.",
     "export": "A model in eight bits, or for TensorFlow.",
     "recalibrate": "Probabilities fitted to your labelled photos.",

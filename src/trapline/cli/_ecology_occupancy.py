@@ -1,0 +1,8 @@
+"""Commands of `trapline ecology`: occupancy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+COMMANDS: dict[str, tuple[Callable[..., None], str]] = {}
+"""name → the command and its short help."""
