@@ -1,4 +1,3 @@
-from .interval import Interval as Interval
 from .records import RECORDS as RECORDS
 from .records import Records as Records
 from .stations import Station as Station
