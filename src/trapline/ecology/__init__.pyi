@@ -1,3 +1,18 @@
+from .effort import Contradiction as Contradiction
+from .effort import Effort as Effort
+from .effort import StationEffort as StationEffort
+from .effort import survey_effort as survey_effort
+from .histories import Histories as Histories
+from .histories import choose_label as choose_label
+from .histories import detection_histories as detection_histories
+from .independence import independent_records as independent_records
+from .independence import save_records as save_records
+from .operation import Operation as Operation
+from .operation import camera_operation as camera_operation
+from .rates import MonthRate as MonthRate
+from .rates import SpeciesRate as SpeciesRate
+from .rates import TrappingRates as TrappingRates
+from .rates import trapping_rates as trapping_rates
 from .record_tables import RECORD_ROLES as RECORD_ROLES
 from .record_tables import read_records as read_records
 from .record_tables import records_of_catalog as records_of_catalog
@@ -8,3 +23,4 @@ from .station_tables import read_stations as read_stations
 from .stations import Station as Station
 from .stations import Stations as Stations
 from .stations import guess_stations as guess_stations
+from .written import estimate_json as estimate_json
