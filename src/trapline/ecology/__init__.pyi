@@ -23,4 +23,5 @@ from .station_tables import read_stations as read_stations
 from .stations import Station as Station
 from .stations import Stations as Stations
 from .stations import guess_stations as guess_stations
+from .written import Target as Target
 from .written import estimate_json as estimate_json
