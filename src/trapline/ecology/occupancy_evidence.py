@@ -121,21 +121,18 @@ class UncertainDetections:
     Attributes:
         detections: rows, 0 and 1 of them, and the formula of p.
         certain: [R], 1 where the detection is certain.
+        confirms: whether detections may be certain, and b is a parameter.
         known: what is known of p10 from elsewhere, as binomial likelihood; None where nothing is.
     """
 
     detections: Detections
     certain: Floats
+    confirms: bool
     known: FalsePositiveRate | None
 
     @property
     def locations(self) -> int:
         return self.detections.locations
-
-    @property
-    def confirms(self) -> bool:
-        """Whether there are certain detections, and so the parameter b."""
-        return bool(self.certain.any())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -256,6 +253,23 @@ class LocalFalsePositives:
         slope = np.zeros(len(parameters))
         slope[-2:] = _by_mean_and_concentration(left, right, slopes)
         return float(value), slope
+
+    def conditional_logs(self, parameters: Floats, told: Floats, silent: Floats, sites: Indices) -> Floats:
+        """The log probability of histories at locations without the species, given what was audited there.
+
+        Args:
+            parameters: of the model.
+            told: [H, 1], at how many occasions the species is told.
+            silent: [H, 1], at how many it is not.
+            sites: [S], locations.
+
+        Returns:
+            [H, S].
+        """
+        left, right = _beta_of(parameters)
+        wrong, fine = self.wrong[sites], (self.checked - self.wrong)[sites]
+        both = _beta_binomial(left, right, wrong + told, fine + silent)
+        return both - _beta_binomial(left, right, wrong, fine)
 
     def _totals(self) -> tuple[Floats, Floats]:
         """At each location, occasions at which the species was told, and was not; [N] each."""
