@@ -1,3 +1,13 @@
+from .false_positives import FalsePositiveCounts as FalsePositiveCounts
+from .history_table import HistoryTable as HistoryTable
+from .history_table import read_histories as read_histories
+from .occupancy_evidence import FalsePositiveRate as FalsePositiveRate
+from .occupancy_models import fit_occupancy as fit_occupancy
+from .occupancy_models import fit_score_occupancy as fit_score_occupancy
+from .occupancy_result import OccupancyFit as OccupancyFit
+from .occupancy_tables import OccupancyModels as OccupancyModels
+from .occupancy_tables import occupancy as occupancy
+from .occupancy_tables import predict_grid as predict_grid
 from .records import RECORDS as RECORDS
 from .records import Records as Records
 from .stations import Station as Station

@@ -128,7 +128,9 @@ class Design:
 
     def _numbers(self, expression: Expression, values: Values) -> Floats:
         if values.dtype == object:
-            raise UsageError(f"The formula '{self.formula.text}' takes a number of {expression}, which is text.")
+            raise UsageError(
+                f"The formula '{self.formula.text}' takes a number of {expression}, which is text."
+            )
         return np.asarray(values, np.float64)
 
     def _computed(self, expression: Expression, numbers: list[Floats]) -> Floats:
@@ -151,7 +153,8 @@ class Design:
         return np.asarray(result, np.float64)
 
     def _scaled(self, expression: Expression, values: Floats) -> Floats:
-        """Less its mean, by its standard deviation (of n - 1), both of the data that the model is fitted to."""
+        """Less its mean, by its standard deviation (of n - 1), both of the data that the model is fitted
+        to."""
         if expression not in self._scales:
             known = values[np.isfinite(values)]
             spread = float(known.std(ddof=1)) if len(known) > 1 else 0.0
@@ -205,6 +208,7 @@ def refuse_dependent_columns(matrix: Floats, names: tuple[str, ...], of: str) ->
             dependent.append(name)
     if dependent:
         raise DataError(
-            f"The formula of {of}: {name_some(dependent)} follows from the other columns at the locations that are "
+            f"The formula of {of}: {name_some(dependent)} follows from the other columns at the "
+            "locations that are "
             "used (a constant, or one covariate twice), so that it has no estimate; leave it out."
         )

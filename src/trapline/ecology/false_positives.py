@@ -1,4 +1,5 @@
-"""What is known of a classifier's false positives: a rate with its interval, or an audit's counts by location."""
+"""What is known of a classifier's false positives: a rate with its interval, or an audit's counts by
+location."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from scipy.stats import beta
 
 from trapline.ecology.design import Floats
 from trapline.ecology.history_table import read_site_table
-from trapline.ecology.occupancy_evidence import FalsePositiveRate
+from trapline.ecology.occupancy_evidence import FalsePositiveRate, sum_by
 from trapline.errors import DataError, UsageError
 
 _NUMBER = r"(\d*\.?\d+(?:[eE][+-]?\d+)?)"
@@ -25,11 +26,11 @@ _CHECKED = ("checked", "occasions", "trials", "n")
 
 @dataclass(frozen=True, eq=False)
 class FalsePositiveCounts:
-    """An audit's counts: at occasions where people did not see the species, how often was it told?
+    """An audit's counts: at occasions where people did not see the species, how often was it detected?
 
     Attributes:
         locations: [M].
-        wrong: [M], occasions at which it was told all the same.
+        wrong: [M], occasions at which it was detected all the same.
         checked: [M], occasions that people looked at and that do not show the species.
     """
 
@@ -44,7 +45,8 @@ class FalsePositiveCounts:
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
-                f"{self.locations[row]} has {self.wrong[row]:g} false positives at {self.checked[row]:g} occasions: "
+                f"{self.locations[row]} has {self.wrong[row]:g} false positives at {self.checked[row]:g} "
+                "occasions: "
                 "they cannot be more than these, nor missing."
             )
         if not self.checked.sum() > 0:
@@ -55,16 +57,17 @@ class FalsePositiveCounts:
         index = {name: row for row, name in enumerate(locations)}
         rows = np.array([index.get(name, -1) for name in self.locations], np.int64)
         here = rows >= 0
-        wrong = np.bincount(rows[here], self.wrong[here], len(locations))
-        checked = np.bincount(rows[here], self.checked[here], len(locations))
+        wrong = sum_by(rows[here], self.wrong[here], len(locations))
+        checked = sum_by(rows[here], self.checked[here], len(locations))
         return wrong, checked, (self.wrong[~here], self.checked[~here])
 
 
 def rate_of_interval(low: float, high: float, rate: float | None = None) -> FalsePositiveRate:
     """A rate and its 95 % interval as so many checked occasions, as many of them wrong.
 
-    The beta distribution whose mean is the rate, and whose 95 % interval is as wide as this one in log odds; the
-    number of occasions is the sum of its two numbers. Without a rate it is in the interval's middle, in log odds.
+    The beta distribution whose mean is the rate, and whose 95 % interval is as wide as this one in log
+    odds; the number of occasions is the sum of its two numbers. Without a rate it is in the interval's
+    middle, in log odds.
 
     Raises:
         UsageError: they are no probabilities in order.
@@ -72,7 +75,8 @@ def rate_of_interval(low: float, high: float, rate: float | None = None) -> Fals
     rate = float(expit((logit(low) + logit(high)) / 2)) if rate is None and 0 < low < high < 1 else rate
     if rate is None or not 0 < low < rate < high < 1:
         raise UsageError(
-            "A rate of false positives is written RATE:LOW-HIGH, its 95 % interval after it, all between 0 and 1, "
+            "A rate of false positives is written RATE:LOW-HIGH, its 95 % interval after it, all between "
+            "0 and 1, "
             "as in 0.02:0.01-0.05."
         )
     wanted = logit(high) - logit(low)
@@ -84,7 +88,9 @@ def rate_of_interval(low: float, high: float, rate: float | None = None) -> Fals
     most = np.log(1e9)
     least = np.log(0.5 / rate)
     if width(least) < 0:
-        raise UsageError(f"The interval {low:g}-{high:g} is so wide that it says nothing of the rate {rate:g}.")
+        raise UsageError(
+            f"The interval {low:g}-{high:g} is so wide that it says nothing of the rate {rate:g}."
+        )
     total = float(np.exp(most if width(most) > 0 else brentq(width, least, most, xtol=1e-10)))
     return FalsePositiveRate(rate * total, total)
 
@@ -104,7 +110,8 @@ def read_false_positives(text: str) -> FalsePositiveRate | FalsePositiveCounts:
     path = Path(text)
     if not path.exists():
         raise UsageError(
-            f"--false-positive takes RATE:LOW-HIGH (0.02:0.01-0.05), 'estimated', or a table with the columns "
+            "--false-positive takes RATE:LOW-HIGH (0.02:0.01-0.05), 'estimated', or a table with the "
+            "columns "
             f"location_id, checked and wrong; '{text}' is none of them."
         )
     table = read_site_table(path)
@@ -113,7 +120,9 @@ def read_false_positives(text: str) -> FalsePositiveRate | FalsePositiveCounts:
     for names in (_WRONG, _CHECKED):
         name = next((name for name in names if name in columns), None)
         if name is None or columns[name].dtype == object:
-            raise DataError(f"{path} has no column of numbers called {' or '.join(names)}; it has {', '.join(columns)}.")
+            raise DataError(
+                f"{path} has no column of numbers called {' or '.join(names)}; it has {', '.join(columns)}."
+            )
         counts.append(np.asarray(columns[name], np.float64))
     if table.locations is None:
         rows = tuple(f"row {row + 1}" for row in range(len(counts[0])))

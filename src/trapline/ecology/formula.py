@@ -1,8 +1,8 @@
 """Formulas as R writes them, `a*b + I(x^2) + log(x) - 1`, read into terms. Nothing of them is run as code.
 
 The rules are those of Wilkinson & Rogers (1973), as R's `formula` documents them: `+` adds terms, `-` takes
-them away, `:` is an interaction, `*` both and their interaction, `^` all interactions up to a degree, and within
-a function arithmetic is arithmetic. An intercept is there unless it is taken away (`- 1`, `+ 0`).
+them away, `:` is an interaction, `*` both and their interaction, `^` all interactions up to a degree, and
+within a function arithmetic is arithmetic. An intercept is there unless it is taken away (`- 1`, `+ 0`).
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def _words_of(text: str) -> list[tuple[str, str]]:
     while offset < len(stripped):
         match = _TOKEN.match(stripped, offset)
         if match is None:
-            raise UsageError(f"The formula '{text}' has '{stripped[offset:].strip()[:1]}', which is not known here.")
+            raise UsageError(
+                f"The formula '{text}' has '{stripped[offset:].strip()[:1]}', which is not known here."
+            )
         kind = match.lastgroup or ""
         word = match[kind]
         kind = "name" if kind == "quoted" else kind
@@ -147,7 +149,7 @@ class _Parser:
 
     def sum(self, start: list[Term]) -> list[Term]:
         terms = list(start)
-        sign = self._take("+", "-") or "+"
+        sign: str | None = self._take("+", "-") or "+"
         while sign is not None:
             nothing = self._next() == ("number", "0")
             added = self._product()

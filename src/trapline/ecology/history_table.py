@@ -17,8 +17,8 @@ from trapline.errors import DataError, name_some
 from trapline.tables import Reading, open_reading, read_numbers, read_table, with_lines
 
 NAMES = frozenset(
-    ("location_id", "locationid", "location", "location_name", "locationname", "station", "stationid")
-    + ("station_id", "site", "site_id", "siteid", "sitename", "site_name", "placename", "deployment_location")
+    {"location_id", "locationid", "location", "location_name", "locationname", "station", "stationid"}
+    | {"station_id", "site", "site_id", "siteid", "sitename", "site_name", "placename"}
 )
 """What a column of locations is called, in lower case."""
 
@@ -32,7 +32,8 @@ class HistoryTable:
     """A table of detection histories.
 
     Attributes:
-        locations: [N], their names; None where the table has none and its rows are known by their order alone.
+        locations: [N], their names; None where the table has none and its rows are known by their order
+            alone.
         occasions: [J], the names of the columns.
         detections: [N, J]: 0, 1, perhaps more; NaN where the camera did not work.
         site_covariates: of a table in unmarked's wide form (`y.1`, `y.2`, `habitat`): name → [N].
@@ -75,7 +76,7 @@ def read_histories(path: File) -> HistoryTable:
         DataError: no such table, a cell is no whole number from 0 on, or a name is there twice.
     """
     path = Path(path)
-    table, notes = _read(path)
+    table, notes = read_cells(path)
     locations, table = _split_names(path, table, _column_of_names(table))
     groups = _numbered_groups(table.columns)
     if "y" not in groups:
@@ -94,7 +95,7 @@ def read_site_table(path: Path) -> SiteTable:
     Raises:
         DataError: no such table, or a name is there twice.
     """
-    table, notes = _read(path)
+    table, notes = read_cells(path)
     names = _headed_column(table) or _first_of_texts(table)
     locations, table = _split_names(path, table, names, of_covariates=True)
     return SiteTable(locations, {name: as_values(table[name]) for name in table.columns}, notes)
@@ -109,7 +110,7 @@ def read_observation_table(path: Path) -> tuple[tuple[str, ...] | None, Values, 
     Raises:
         DataError: no such table, or a name is there twice.
     """
-    table, notes = _read(path)
+    table, notes = read_cells(path)
     locations, table = _split_names(path, table, _column_of_names(table))
     return locations, _stacked([as_values(table[name]) for name in table.columns]), notes
 
@@ -140,7 +141,8 @@ def match_rows(
     if locations is None or others is None:
         if counts[0] != counts[1]:
             raise DataError(
-                f"The histories have {counts[0]} rows and {what} {counts[1]}; without names of locations rows are "
+                f"The histories have {counts[0]} rows and {what} {counts[1]}; without names of locations "
+                "rows are "
                 "matched by their order, and must be as many. Add a column location_id to both."
             )
         return np.arange(counts[0])
@@ -148,7 +150,8 @@ def match_rows(
     rows = np.array([index.get(name, -1) for name in locations], np.int64)
     if (rows < 0).all():
         raise DataError(
-            f"None of the histories' locations ({name_some(locations, 3)}) is in {what} ({name_some(others, 3)})."
+            f"None of the histories' locations ({name_some(locations, 3)}) is in {what} "
+            f"({name_some(others, 3)})."
         )
     return rows
 
@@ -163,7 +166,7 @@ def as_values(cells: pl.Series) -> Values:
     return np.array(cells.to_list(), object)
 
 
-def _read(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def read_cells(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """The table as text, with `_line`, and what must be known of how it was read."""
     with open_reading(Reading(strict=True)) as reading:
         table = with_lines(read_table(path))
@@ -220,7 +223,8 @@ def _split_names(
     twice = names.filter(names.is_duplicated()).unique(maintain_order=True)
     if len(twice):
         raise DataError(
-            f"{path}: {name_some(twice.to_list())} {'stands' if len(twice) == 1 else 'stand'} in more than one "
+            f"{path}: {name_some(twice.to_list())} {'stands' if len(twice) == 1 else 'stand'} in more "
+            "than one "
             f"row of the column {column}; a location is one row. Several sessions are several tables."
         )
     return tuple(names.to_list()), rest
@@ -231,7 +235,8 @@ def _refuse_gaps(path: Path, lines: pl.Series) -> None:
     gaps = (lines.diff().drop_nulls() != 1).arg_true()
     if len(gaps):
         raise DataError(
-            f"{path} line {int(lines[int(gaps[0])]) + 1} is empty. Without names of locations rows are known by "
+            f"{path} line {int(lines[int(gaps[0])]) + 1} is empty. Without names of locations rows are "
+            "known by "
             "their order: write NA in its cells if it is a location, or take the line away."
         )
 
@@ -255,7 +260,8 @@ def _counts(path: Path, table: pl.DataFrame) -> Floats:
         if wrong.any():
             cell = table[name].filter(wrong)[0]
             raise DataError(
-                f"{path}: the column {name} has '{cell}', which is no detection (0, 1 or missing). Histories have a "
+                f"{path}: the column {name} has '{cell}', which is no detection (0, 1 or missing). "
+                "Histories have a "
                 "row a location and a column an occasion; covariates stand in a table of their own."
             )
     return _stacked([as_values(table[name]) for name in table.columns]).astype(np.float64)
@@ -265,7 +271,8 @@ def _stacked(columns: Sequence[Values]) -> Values:
     """Columns side by side; texts where one of them is of texts."""
     if all(column.dtype != object for column in columns):
         return np.column_stack(columns).astype(np.float64)
-    return np.column_stack([_texts(column) for column in columns])
+    texts: npt.NDArray[np.object_] = np.column_stack([_texts(column) for column in columns]).astype(object)
+    return texts
 
 
 def _texts(column: Values) -> Values:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +23,22 @@ NEVER = -np.inf
 
 
 class Evidence(Protocol):
-    """What was observed, as a model of it.
+    """What was observed, as a model of it."""
 
-    Attributes:
-        locations: N.
-        names: of its parameters, the first of which are the coefficients of detection.
-        bounds: of each.
-    """
+    @property
+    def locations(self) -> int:
+        """N."""
+        ...
 
-    locations: int
-    names: tuple[str, ...]
-    bounds: tuple[tuple[float, float], ...]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its parameters, the first of which are the coefficients of detection."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Of each parameter."""
+        ...
 
     def starts(self) -> list[Floats]:
         """Where to begin looking for the best parameters; more than one where there may be several maxima."""
@@ -57,6 +62,11 @@ def log_odds_parts(scores: Floats) -> tuple[Floats, Floats]:
     return -np.logaddexp(0.0, -scores), -np.logaddexp(0.0, scores)
 
 
+def sum_by(rows: Indices, values: npt.NDArray[Any], count: int) -> Floats:
+    """The sums of values [R] by their rows' locations, [count]."""
+    return np.bincount(rows, values, count).astype(np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class Detections:
     """Detections without error but for those that are missed: MacKenzie et al. (2002), Ecology 83: 2248-2255.
@@ -77,30 +87,34 @@ class Detections:
     bounds: tuple[tuple[float, float], ...]
 
     def starts(self) -> list[Floats]:
+        """As of `Evidence`."""
         start = np.zeros(len(self.names))
         start[0] = -0.5
         return [start]
 
     def logs(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """As of `Evidence`."""
         present, absent = log_odds_parts(self.columns @ parameters)
         rows = np.where(self.detected > 0, present, absent)
-        seen = np.bincount(self.row_locations, self.detected, self.locations) > 0
-        return np.bincount(self.row_locations, rows, self.locations), np.where(seen, NEVER, 0.0)
+        seen = sum_by(self.row_locations, self.detected, self.locations) > 0
+        return sum_by(self.row_locations, rows, self.locations), np.where(seen, NEVER, 0.0)
 
     def gradient(self, parameters: Floats, occupied: Floats) -> Floats:
+        """As of `Evidence`."""
         left = self.detected - expit(self.columns @ parameters)
         return np.asarray((occupied[self.row_locations] * left) @ self.columns)
 
     def outside(self, parameters: Floats) -> tuple[float, Floats]:
+        """As of `Evidence`."""
         return 0.0, np.zeros(len(parameters))
 
 
 @dataclass(frozen=True)
 class FalsePositiveRate:
-    """What is known from elsewhere of how often the species is told at an occasion where it is not.
+    """What is known from elsewhere of how often the species is detected at an occasion where it is not.
 
     Attributes:
-        wrong: of the occasions below, those at which the species was told all the same.
+        wrong: of the occasions below, those at which the species was detected all the same.
         checked: occasions at locations where the species is not (an audit's, say); may be a fraction, where
             they stand for a rate and its interval.
     """
@@ -113,10 +127,10 @@ class FalsePositiveRate:
 class UncertainDetections:
     """Detections some of which are false, some perhaps certain.
 
-    Royle & Link (2006), Ecology 87: 835-841: at an occupied location the species is told with probability p,
-    at another with p10. Certain detections (2 in the history) are those of the observation-confirmation design of
-    Miller et al. (2011), Ecology 92: 1422-1428: one of an occupied location is certain with probability b, one of
-    another never.
+    Royle & Link (2006), Ecology 87: 835-841: at an occupied location the species is detected with
+    probability p, at another with p10. Certain detections (2 in the history) are those of the
+    observation-confirmation design of Miller et al. (2011), Ecology 92: 1422-1428: one of an occupied
+    location is certain with probability b, one of another never.
 
     Attributes:
         detections: rows, 0 and 1 of them, and the formula of p.
@@ -132,17 +146,21 @@ class UncertainDetections:
 
     @property
     def locations(self) -> int:
+        """As of `Evidence`."""
         return self.detections.locations
 
     @property
     def names(self) -> tuple[str, ...]:
+        """As of `Evidence`."""
         return (*self.detections.names, "false_positive", *(("certain",) if self.confirms else ()))
 
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
+        """As of `Evidence`."""
         return (*self.detections.bounds, (-14.0, 4.0), *(((-14.0, 14.0),) if self.confirms else ()))
 
     def starts(self) -> list[Floats]:
+        """As of `Evidence`."""
         rates = [0.01, 0.05, 0.2]
         if self.known is not None:
             rates = [(self.known.wrong + 0.5) / (self.known.checked + 1), *rates]
@@ -151,19 +169,21 @@ class UncertainDetections:
         return [np.concatenate([start, [logit(rate)], tail]) for rate in rates]
 
     def logs(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """As of `Evidence`."""
         own = self.detections
         present, _ = own.logs(parameters[: len(own.names)])
         if self.confirms:
             sure, unsure = log_odds_parts(parameters[-1:])
             rows = np.where(self.certain > 0, sure[0], np.where(own.detected > 0, unsure[0], 0.0))
-            present = present + np.bincount(own.row_locations, rows, own.locations)
+            present = present + sum_by(own.row_locations, rows, own.locations)
         wrong, right = log_odds_parts(parameters[len(own.names) :][:1])
         rows = np.where(own.detected > 0, wrong[0], right[0])
-        absent = np.bincount(own.row_locations, rows, own.locations)
-        surely = np.bincount(own.row_locations, self.certain, own.locations) > 0
+        absent = sum_by(own.row_locations, rows, own.locations)
+        surely = sum_by(own.row_locations, self.certain, own.locations) > 0
         return present, np.where(surely, NEVER, absent)
 
     def gradient(self, parameters: Floats, occupied: Floats) -> Floats:
+        """As of `Evidence`."""
         own, k = self.detections, len(self.detections.names)
         weights = occupied[own.row_locations]
         parts = [own.gradient(parameters[:k], occupied)]
@@ -174,6 +194,7 @@ class UncertainDetections:
         return np.concatenate(parts)
 
     def outside(self, parameters: Floats) -> tuple[float, Floats]:
+        """As of `Evidence`."""
         slope = np.zeros(len(parameters))
         if self.known is None:
             return 0.0, slope
@@ -188,9 +209,9 @@ class UncertainDetections:
 class LocalFalsePositives:
     """Detections some of which are false, at a rate that differs from location to location.
 
-    The model of Royle & Link (2006) in which p10 of a location is drawn from a beta distribution, integrated out;
-    of its mean and spread an audit's counts by location tell, as beta-binomial likelihood. A location that was
-    audited itself has its own counts in both.
+    The model of Royle & Link (2006) in which p10 of a location is drawn from a beta distribution,
+    integrated out; of its mean and spread an audit's counts by location tell, as beta-binomial likelihood.
+    A location that was audited itself has its own counts in both.
 
     Attributes:
         detections: rows, 0 and 1 of them, and the formula of p.
@@ -208,17 +229,21 @@ class LocalFalsePositives:
 
     @property
     def locations(self) -> int:
+        """As of `Evidence`."""
         return self.detections.locations
 
     @property
     def names(self) -> tuple[str, ...]:
+        """As of `Evidence`."""
         return (*self.detections.names, "false_positive", "false_positive_concentration")
 
     @property
     def bounds(self) -> tuple[tuple[float, float], ...]:
+        """As of `Evidence`."""
         return (*self.detections.bounds, (-14.0, 4.0), (-2.0, 8.0))
 
     def starts(self) -> list[Floats]:
+        """As of `Evidence`."""
         wrong = self.wrong.sum() + self.wrong_elsewhere.sum()
         checked = self.checked.sum() + self.checked_elsewhere.sum()
         rate = logit((wrong + 0.5) / (checked + 1))
@@ -226,6 +251,7 @@ class LocalFalsePositives:
         return [np.concatenate([start, [rate, spread]]) for spread in (2.0, 5.0)]
 
     def logs(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """As of `Evidence`."""
         own = self.detections
         present, _ = own.logs(parameters[: len(own.names)])
         told, silent = self._totals()
@@ -235,6 +261,7 @@ class LocalFalsePositives:
         return present + audited, both
 
     def gradient(self, parameters: Floats, occupied: Floats) -> Floats:
+        """As of `Evidence`."""
         k = len(self.detections.names)
         told, silent = self._totals()
         left, right = _beta_of(parameters)
@@ -246,6 +273,7 @@ class LocalFalsePositives:
         return np.concatenate([own, _by_mean_and_concentration(left, right, slopes)])
 
     def outside(self, parameters: Floats) -> tuple[float, Floats]:
+        """As of `Evidence`."""
         left, right = _beta_of(parameters)
         fine = self.checked_elsewhere - self.wrong_elsewhere
         value = _beta_binomial(left, right, self.wrong_elsewhere, fine).sum()
@@ -259,7 +287,7 @@ class LocalFalsePositives:
 
         Args:
             parameters: of the model.
-            told: [H, 1], at how many occasions the species is told.
+            told: [H, 1], at how many occasions the species is detected.
             silent: [H, 1], at how many it is not.
             sites: [S], locations.
 
@@ -272,10 +300,10 @@ class LocalFalsePositives:
         return both - _beta_binomial(left, right, wrong, fine)
 
     def _totals(self) -> tuple[Floats, Floats]:
-        """At each location, occasions at which the species was told, and was not; [N] each."""
+        """At each location, occasions at which the species was detected, and was not; [N] each."""
         own = self.detections
-        told = np.bincount(own.row_locations, own.detected, own.locations)
-        return told, np.bincount(own.row_locations, minlength=own.locations) - told
+        told = sum_by(own.row_locations, own.detected, own.locations)
+        return told, sum_by(own.row_locations, np.ones(len(own.detected)), own.locations) - told
 
 
 def _beta_of(parameters: Floats) -> tuple[float, float]:
@@ -308,9 +336,9 @@ class Scores:
     """Scores of a classifier, one a file, some of them of files that people looked at.
 
     Rhinehart, Turek & Kitzes (2022), Methods in Ecology and Evolution 13: 1778-1789: a file of an occupied
-    location shows the species with probability θ, of another never; scores of files that show it are normal with
-    mean μ1 and standard deviation σ1, of the others with μ0 < μ1 and σ0. Here by maximum likelihood. Scores of
-    audited files of other surveys tell of the two distributions alone.
+    location shows the species with probability θ, of another never; scores of files that show it are
+    normal with mean μ1 and standard deviation σ1, of the others with μ0 < μ1 and σ0. Here by maximum
+    likelihood. Scores of audited files of other surveys tell of the two distributions alone.
 
     Attributes:
         locations: N.
@@ -334,6 +362,7 @@ class Scores:
     audited_shown: Floats
 
     def starts(self) -> list[Floats]:
+        """As of `Evidence`."""
         known = np.concatenate([self.scores[self.shown >= 0], self.audited_scores])
         shown = np.concatenate([self.shown[self.shown >= 0], self.audited_shown])
         start = np.zeros(len(self.names) - 4)
@@ -342,24 +371,30 @@ class Scores:
             low, high = known[shown == 0], known[shown > 0]
             gap = max(float(high.mean() - low.mean()), 0.1)
             spreads = [max(float(one.std()), 0.1) for one in (low, high)]
-            starts.append(np.concatenate([start, _distributions(float(low.mean()), spreads[0], gap, spreads[1])]))
+            starts.append(
+                np.concatenate([start, _distributions(float(low.mean()), spreads[0], gap, spreads[1])])
+            )
         for share in (0.6, 0.9):
             cut = float(np.quantile(self.scores, share))
             low, high = self.scores[self.scores <= cut], self.scores[self.scores > cut]
             gap = max(float(high.mean() - low.mean()), 0.1) if len(high) else 1.0
             spreads = [max(float(one.std()), 0.1) if len(one) else 0.5 for one in (low, high)]
-            starts.append(np.concatenate([start, _distributions(float(low.mean()), spreads[0], gap, spreads[1])]))
+            starts.append(
+                np.concatenate([start, _distributions(float(low.mean()), spreads[0], gap, spreads[1])])
+            )
         return starts
 
     def logs(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """As of `Evidence`."""
         with_it, without, absent = self._row_logs(parameters)
         unknown = np.logaddexp(with_it, without)
         present = np.where(self.shown > 0, with_it, np.where(self.shown == 0, without, unknown))
-        surely = np.bincount(self.row_locations, self.shown > 0, self.locations) > 0
-        sums = np.bincount(self.row_locations, absent, self.locations)
-        return np.bincount(self.row_locations, present, self.locations), np.where(surely, NEVER, sums)
+        surely = sum_by(self.row_locations, self.shown > 0, self.locations) > 0
+        sums = sum_by(self.row_locations, absent, self.locations)
+        return sum_by(self.row_locations, present, self.locations), np.where(surely, NEVER, sums)
 
     def gradient(self, parameters: Floats, occupied: Floats) -> Floats:
+        """As of `Evidence`."""
         k = len(self.names) - 4
         with_it, without, _ = self._row_logs(parameters)
         shows = np.where(self.shown >= 0, self.shown, expit(with_it - without))
@@ -368,6 +403,7 @@ class Scores:
         return np.concatenate([own, _normal_slopes(parameters[k:], self.scores, weights * shows)])
 
     def outside(self, parameters: Floats) -> tuple[float, Floats]:
+        """As of `Evidence`."""
         k = len(self.names) - 4
         low, high = _normal_logs(parameters[k:], self.audited_scores)
         slope = np.zeros(len(parameters))
@@ -375,8 +411,8 @@ class Scores:
         return float(np.where(self.audited_shown > 0, high, low).sum()), slope
 
     def _row_logs(self, parameters: Floats) -> tuple[Floats, Floats, Floats]:
-        """Of each file, at an occupied location: that it shows the species and has its score, that it does not
-        and has it; and at another location; [R] each."""
+        """Of each file, at an occupied location: that it shows the species and has its score, that it does
+        not and has it; and at another location; [R] each."""
         k = len(self.names) - 4
         shows, does_not = log_odds_parts(self.columns @ parameters[:k])
         low, high = _normal_logs(parameters[k:], self.scores)

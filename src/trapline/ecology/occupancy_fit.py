@@ -1,8 +1,8 @@
 """Maximum likelihood for occupancy models, with Wald and profile-likelihood intervals.
 
 Whatever was observed (`occupancy_evidence`), a location's likelihood is ψ exp(A) + (1 - ψ) exp(B), with
-logit ψ = X β (MacKenzie et al. 2002). Its derivative needs the probability that the location is occupied given
-what was observed there, w = ψ exp(A) / (ψ exp(A) + (1 - ψ) exp(B)): the score of a mixture is the mean of
+logit ψ = X β (MacKenzie et al. 2002). Its derivative needs the probability that the location is occupied
+given what was observed there, w = ψ exp(A) / (ψ exp(A) + (1 - ψ) exp(B)): the score of a mixture is the mean of
 its parts' scores.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq, minimize
 from scipy.special import expit
 from scipy.stats import chi2, norm
@@ -24,7 +25,8 @@ LEVEL = 0.95
 _Z = float(norm.ppf(0.5 + LEVEL / 2))
 _DROP = float(chi2.ppf(LEVEL, 1))
 _STEEP = 10.0
-"""A standard error of log odds, for a column of standard deviation 1, beyond which there is no finite estimate."""
+"""A standard error of log odds, for a column of standard deviation 1, beyond which there is no finite
+estimate."""
 _FARTHEST = 40.0
 """How far from its estimate a coefficient is followed, in log odds for a column of standard deviation 1."""
 _TOLERANCE = {"ftol": 1e-14, "gtol": 1e-8, "maxiter": 2000, "maxfun": 20000}
@@ -53,6 +55,7 @@ class OccupancyLikelihood:
 
     @property
     def bounds(self) -> list[tuple[float, float]]:
+        """Of all parameters."""
         return [*bounds_of([""] * self.columns.shape[1]), *self.evidence.bounds]
 
     def log_likelihoods(self, parameters: Floats) -> tuple[Floats, Floats]:
@@ -98,10 +101,10 @@ class Maximum:
         return self.likelihood.log_likelihoods(self.parameters)[1]
 
     @cached_property
-    def at_bound(self) -> Floats:
+    def at_bound(self) -> npt.NDArray[np.bool_]:
         """[P], whether a parameter stands at the end of its range: no estimate."""
         low, high = np.array(self.likelihood.bounds).T
-        return (self.parameters - low < 1e-3) | (high - self.parameters < 1e-3)
+        return np.asarray((self.parameters - low < 1e-3) | (high - self.parameters < 1e-3), np.bool_)
 
     @cached_property
     def covariance(self) -> Floats:

@@ -1,9 +1,10 @@
 """Goodness of fit of occupancy models by parametric bootstrap.
 
-MacKenzie & Bailey (2004), Journal of Agricultural, Biological, and Environmental Statistics 9: 300-318: Pearson's
-chi-square over detection histories, by cohorts of locations that were active at the same occasions; its
-distribution is simulated, since expected counts are small. Beside it Freeman & Tukey's statistic over the number of
-detections at each location (Kéry & Royle 2016, Applied Hierarchical Modeling in Ecology 1, section 10.8).
+MacKenzie & Bailey (2004), Journal of Agricultural, Biological, and Environmental Statistics 9: 300-318:
+Pearson's chi-square over detection histories, by cohorts of locations that were active at the same
+occasions; its distribution is simulated, since expected counts are small. Beside it Freeman & Tukey's
+statistic over the number of detections at each location (Kéry & Royle 2016, Applied Hierarchical Modeling
+in Ecology 1, section 10.8).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class GoodnessOfFit:
     Attributes:
         chi_square: Pearson's, over detection histories.
         chi_square_p: the share of simulated data sets with one as large, (1 + how many) / (1 + samples).
-        c_hat: the chi-square over the mean of the simulated ones; well above 1: more varies than the model says.
+        c_hat: the chi-square over the mean of the simulated ones; well above 1: more varies than the model
+            says.
         freeman_tukey: over detections by location.
         freeman_tukey_p: as above.
         samples: simulated data sets.
@@ -52,6 +54,7 @@ class GoodnessOfFit:
     seed: int
 
     def as_json(self) -> dict[str, Any]:
+        """For JSON, with its method."""
         return {
             "method": "parametric bootstrap (MacKenzie & Bailey 2004)",
             "chi_square": {"value": self.chi_square, "p": self.chi_square_p, "c_hat": self.c_hat},
@@ -123,7 +126,7 @@ def _detections_of(evidence: HistoryEvidence) -> Detections:
 def _rates(
     evidence: HistoryEvidence, parameters: Floats, random: np.random.Generator | None
 ) -> tuple[Floats, Floats]:
-    """Of each observation, that the species is told at an occupied location, and at another; [R] each.
+    """Of each observation, that the species is detected at an occupied location, and at another; [R] each.
 
     Rates that differ by location are drawn where there is `random`, and are their means else.
     """
@@ -154,7 +157,9 @@ def _statistics(maximum: Maximum, occasions: Indices) -> tuple[float, float]:
     return _chi_square(evidence, predictor, maximum.parameters[k:], occasions), freeman_tukey
 
 
-def _chi_square(evidence: HistoryEvidence, predictor: Floats, parameters: Floats, occasions: Indices) -> float:
+def _chi_square(
+    evidence: HistoryEvidence, predictor: Floats, parameters: Floats, occasions: Indices
+) -> float:
     own = _detections_of(evidence)
     shape = (own.locations, int(occasions.max()) + 1)
     rows = np.full(shape, -1)

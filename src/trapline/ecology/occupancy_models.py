@@ -52,14 +52,15 @@ def fit_occupancy(
     observation_covariates: Mapping[str, object] | None = None,
     effort: npt.ArrayLike | None = None,
     confirmed: npt.ArrayLike | None = None,
+    certain: bool = False,
     false_positives: FalsePositives | None = None,
     at: Mapping[str, float | str] | None = None,
 ) -> OccupancyFit:
     """Fit a single-season occupancy model by maximum likelihood.
 
     Args:
-        detections: [N, J]: 1 where the species was told at that occasion, 0 where not, NaN where the camera did
-            not work.
+        detections: [N, J]: 1 where the species was detected at that occasion, 0 where not, NaN where the
+            camera did not work.
         psi: formula of occupancy, of covariates of locations: `Dist_5km + HDens_5km`.
         p: formula of detection, of covariates of locations and of observations, and of `occasion`.
         locations: [N] names.
@@ -67,22 +68,25 @@ def fit_occupancy(
         site_covariates: name → [N], numbers or texts.
         observation_covariates: name → [N, J].
         effort: [N, J], a covariate of observations by the name `effort`.
-        confirmed: [N, J], 1 where a person confirmed the detection, which makes it certain (Miller et al. 2011).
+        confirmed: [N, J], 1 where a person confirmed the detection, which makes it certain (Miller et al.
+            2011).
+        certain: 2 in `detections` says the same.
         false_positives: that detections may be false, and what is known of how often; without it none is.
         at: covariate → the value at which `psi` and `p` are reported, instead of its mean (of a factor: its
             first level).
 
     Raises:
         UsageError: a formula cannot be read, or names what is not there.
-        DataError: the data cannot tell occupancy from detection: nobody told the species anywhere, there is one
-            occasion only, a covariate follows from others.
+        DataError: the data cannot tell occupancy from detection: the species was detected nowhere, there
+            is one occasion only, a covariate follows from others.
     """
     survey = survey_of_histories(
-        with_confirmed(as_detections(detections), confirmed),
+        with_confirmed(mark_certain(as_detections(detections), certain=certain), confirmed),
         locations,
         occasions,
         _as_covariates(site_covariates),
-        _as_covariates(observation_covariates) | ({} if effort is None else _as_covariates({"effort": effort})),
+        _as_covariates(observation_covariates)
+        | ({} if effort is None else _as_covariates({"effort": effort})),
     )
     formulas = (parse_formula(psi), parse_formula(p))
     return fit_survey(restrict(survey, [formulas[0]], [formulas[1]]), *formulas, false_positives, at or {})
@@ -167,7 +171,8 @@ def fit_scores(
     audited: tuple[Floats, Floats],
     at: Mapping[str, float | str],
 ) -> OccupancyFit:
-    """Fit a model of scores to a survey that has all that its formulas need; else as `fit_score_occupancy`."""
+    """Fit a model of scores to a survey that has all that its formulas need; else as
+    `fit_score_occupancy`."""
     if np.bincount(survey.row_locations).max() < 2:
         raise DataError("No location has more than one score: occupancy and detection cannot be told apart.")
     middle, spread = float(survey.values.mean()), float(survey.values.std())
@@ -280,34 +285,31 @@ def boundary_notes(fit: OccupancyFit) -> list[str]:
                 steep.append(f"{name} of {part}" if name != "(Intercept)" else part)
     if steep:
         notes.append(
-            f"The data do not end the estimate of {name_some(steep)}: it stands at a boundary (told everywhere, "
+            f"The data do not end the estimate of {name_some(steep)}: it stands at a boundary (detected "
+            "everywhere, "
             "told never, or told apart without error by a covariate). No Wald interval is there; the profile "
             "interval is, open on one side."
         )
     if len(fit.survey.locations) < _FEW * len(values):
         notes.append(
-            f"{len(fit.survey.locations)} locations are few for {len(values)} parameters: where the two intervals "
+            f"{len(fit.survey.locations)} locations are few for {len(values)} parameters: where the two "
+            "intervals "
             "differ, trust the profile interval."
         )
     return notes
 
 
 def _refuse_undetermined(survey: Survey, *, uncertain: bool) -> None:
-    values = set(np.unique(survey.values).tolist())
-    if not values <= {0.0, 1.0, CERTAIN}:
-        more = sorted(values - {0.0, 1.0})
-        raise DataError(
-            f"The histories have {name_some([f'{value:g}' for value in more], 3)}: numbers of records are no "
-            "detections. Give 0 and 1, and NA where the camera did not work."
-        )
     if not (survey.values > 0).any():
         raise DataError(
-            f"The species was told at none of {len(survey.locations)} locations: occupancy and detection cannot be "
+            f"The species was detected at none of {len(survey.locations)} locations: occupancy and detection "
+            "cannot be "
             "told apart, and neither has an estimate or an interval."
         )
     if np.bincount(survey.row_locations).max() < 2:
         raise DataError(
-            "No location has more than one occasion that counts: occupancy and detection cannot be told apart. "
+            "No location has more than one occasion that counts: occupancy and detection cannot be told "
+            "apart. "
             "Make shorter occasions (trapline ecology histories --days)."
         )
 
@@ -322,7 +324,8 @@ def _with_false_positives(
         return UncertainDetections(detections, certain, confirms, rate)
     if confirms:
         raise UsageError(
-            "Rates of false positives by location and certain detections are two models; give the rate as one "
+            "Rates of false positives by location and certain detections are two models; give the rate "
+            "as one "
             "(--false-positive RATE:LOW-HIGH), or take the certain detections away."
         )
     wrong, checked, elsewhere = known.at(survey.locations)
@@ -336,8 +339,10 @@ def _notes_of_false_positives(
     notes = []
     if known == "estimated" and isinstance(evidence, UncertainDetections) and not evidence.confirms:
         notes.append(
-            "Nothing is known of false positives but these histories: that the species is told more often where "
-            "it is than where it is not is all that tells them apart (Royle & Link 2006). Confirm some detections "
+            "Nothing is known of false positives but these histories: that the species is detected more "
+            "often where "
+            "it is than where it is not is all that tells them apart (Royle & Link 2006). Confirm some "
+            "detections "
             "or give a rate from an audit, if you can."
         )
     if isinstance(evidence, UncertainDetections | LocalFalsePositives):
@@ -345,7 +350,8 @@ def _notes_of_false_positives(
         scores = detections.columns @ maximum.parameters[k : k + len(detections.names)]
         if scores.mean() <= maximum.parameters[k + len(detections.names)]:
             notes.append(
-                "The species is told as often where it is not as where it is: psi and p are not to be used."
+                "The species is detected as often where it is not as where it is: psi and p are not to "
+                "be used."
             )
     if isinstance(evidence, LocalFalsePositives) and maximum.at_bound[-1]:
         notes.append("The audit shows no difference between locations in their rates of false positives.")
@@ -357,7 +363,8 @@ def _notes_of_scores(known: Floats) -> list[str]:
     if min(with_it, without) >= _FEW:
         return []
     return [
-        f"People looked at {with_it} files with the species and {without} without it: with fewer than {_FEW} of each "
+        f"People looked at {with_it} files with the species and {without} without it: with fewer than "
+        f"{_FEW} of each "
         "the two distributions of scores rest on their shape alone."
     ]
 
@@ -377,6 +384,27 @@ def as_detections(values: npt.ArrayLike) -> Floats:
     return detections
 
 
+def mark_certain(detections: Floats, *, certain: bool) -> Floats:
+    """The detections, of which 2 says that it is certain, if it may.
+
+    Raises:
+        DataError: there are other values than 0, 1 and that.
+    """
+    allowed = [0.0, 1.0, CERTAIN] if certain else [0.0, 1.0]
+    other = np.unique(detections[~np.isnan(detections) & ~np.isin(detections, allowed)])
+    if len(other):
+        raise DataError(
+            f"The histories have {name_some([f'{value:g}' for value in other], 3)}: numbers of records "
+            "are no "
+            "detections. Give 0 and 1, and NA where the camera did not work; if 2 is a detection that is "
+            "certain, "
+            "say --certain."
+        )
+    if certain and not (detections == CERTAIN).any():
+        raise DataError("--certain says that 2 is a detection that is certain, and the histories have no 2.")
+    return detections
+
+
 def with_confirmed(detections: Floats, confirmed: npt.ArrayLike | None) -> Floats:
     """The detections with `CERTAIN` where a person confirmed them.
 
@@ -391,7 +419,8 @@ def with_confirmed(detections: Floats, confirmed: npt.ArrayLike | None) -> Float
     alone = int((flags & ~(detections > 0)).sum())
     if alone:
         raise DataError(
-            f"{alone} occasions are confirmed at which the histories have no detection: write a detection (1) where "
+            f"{alone} occasions are confirmed at which the histories have no detection: write a "
+            "detection (1) where "
             "a person saw the species."
         )
     return np.where(flags, CERTAIN, detections)
@@ -412,7 +441,9 @@ def survey_of_scores(
     """
     lengths = {len(scores), len(files_at), len(seen), *map(len, file_covariates.values())}
     if len(lengths) > 1:
-        raise DataError(f"Scores, their locations and covariates must be equally many, not {sorted(lengths)}.")
+        raise DataError(
+            f"Scores, their locations and covariates must be equally many, not {sorted(lengths)}."
+        )
     if not np.isfinite(scores).all():
         raise DataError(f"{int((~np.isfinite(scores)).sum())} scores are missing or infinite.")
     index = {name: row for row, name in enumerate(locations)}
@@ -453,8 +484,12 @@ def as_covariate(values: object) -> Values:
     if array.dtype.kind in "iuf":
         return np.asarray(array, np.float64)
     texts = [None if _is_nothing(value) else value for value in array.ravel()]
-    if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in texts):
-        return np.array([np.nan if value is None else value for value in texts], np.float64).reshape(array.shape)
+    if all(
+        value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in texts
+    ):
+        return np.array([np.nan if value is None else value for value in texts], np.float64).reshape(
+            array.shape
+        )
     as_text = [None if value is None else str(value) for value in texts]
     result = np.empty(len(as_text), object)
     result[:] = as_text

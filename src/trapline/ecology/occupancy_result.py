@@ -110,7 +110,8 @@ class OccupancyFit:
 
     @property
     def p(self) -> Estimate:
-        """Detection at `at_p`; of scores, the share of files of an occupied location that show the species."""
+        """Detection at `at_p`; of scores, the share of files of an occupied location that show the
+        species."""
         return self.probabilities["p"].interval
 
     @property
@@ -136,7 +137,8 @@ class OccupancyFit:
 
     @property
     def naive(self) -> float:
-        """The share of locations at which the species was told at least once; of scores, where it was seen."""
+        """The share of locations at which the species was detected at least once; of scores, where it was
+        seen."""
         seen = np.bincount(self.survey.row_locations, self.survey.shown > 0, len(self.survey.locations)) > 0
         return float(seen.mean())
 
@@ -153,8 +155,9 @@ class OccupancyFit:
 
     @cached_property
     def probabilities(self) -> Mapping[str, OccupancyQuantity]:
-        """`psi` and `p`; of false positives also `false_positive`, that the species is told at an occasion of a
-        location where it is not (of rates by location, their mean), and `certain`, that a true one is certain."""
+        """`psi` and `p`; of false positives also `false_positive`, that the species is detected at an
+        occasion of a location where it is not (of rates by location, their mean), and `certain`, that a
+        true one is certain."""
         result = {
             "psi": self._probability(self._direction("psi", self._row("psi"))),
             "p": self._probability(self._direction("p", self._row("p"))),
@@ -166,9 +169,9 @@ class OccupancyFit:
 
     @cached_property
     def scales(self) -> Mapping[str, OccupancyQuantity]:
-        """Numbers that are no probabilities: how alike rates of false positives by location are (the sum of the
-        beta distribution's two numbers); the mean and standard deviation of scores without the species, how much
-        higher the mean is with it, and the standard deviation with it."""
+        """Numbers that are no probabilities: how alike rates of false positives by location are (the sum
+        of the beta distribution's two numbers); the mean and standard deviation of scores without the
+        species, how much higher the mean is with it, and the standard deviation with it."""
         middle, spread = self.score_scale
         known: dict[str, Callable[[float], float]] = {
             "false_positive_concentration": lambda value: float(np.exp(value)),
@@ -186,7 +189,8 @@ class OccupancyFit:
 
     @cached_property
     def psi_mean(self) -> Estimate:
-        """The mean over all locations of their ψ, with a 95 % Wald interval by the delta method on the logit."""
+        """The mean over all locations of their ψ, with a 95 % Wald interval by the delta method on the
+        logit."""
         columns = self.maximum.likelihood.columns
         each = expit(columns @ self.maximum.parameters[: columns.shape[1]])
         mean = float(each.mean())
@@ -198,7 +202,9 @@ class OccupancyFit:
         away = 1.959963984540054 * error / (mean * (1 - mean))
         return Estimate(mean, float(expit(logit(mean) - away)), float(expit(logit(mean) + away)))
 
-    def predict(self, covariates: Mapping[str, Values] | None = None, rows: int | None = None) -> pl.DataFrame:
+    def predict(
+        self, covariates: Mapping[str, Values] | None = None, rows: int | None = None
+    ) -> pl.DataFrame:
         """ψ at locations, with 95 % Wald intervals on the logit scale: what a map is made of.
 
         Args:
@@ -207,8 +213,8 @@ class OccupancyFit:
 
         Returns:
             `psi`, `low`, `high`; null where a covariate is missing, the ends also where no standard error is
-            finite. Of the model's own locations also `location_id` first, and `occupied`: the probability that
-            it is occupied, given what was observed there.
+            finite. Of the model's own locations also `location_id` first, and `occupied`: the probability
+            that it is occupied, given what was observed there.
         """
         own = covariates is None
         data = self.survey.site_covariates if covariates is None else covariates
@@ -221,7 +227,11 @@ class OccupancyFit:
             direction = self._direction("psi", matrix[index])
             ends = self.maximum.wald(direction)
             middle = float(direction @ self.maximum.parameters)
-            values[:, index] = [middle, np.nan if ends.low is None else ends.low, np.nan if ends.high is None else ends.high]
+            values[:, index] = [
+                middle,
+                np.nan if ends.low is None else ends.low,
+                np.nan if ends.high is None else ends.high,
+            ]
         table = pl.DataFrame(dict(zip(("psi", "low", "high"), expit(values), strict=True))).fill_nan(None)
         if not own:
             return table
@@ -238,7 +248,9 @@ class OccupancyFit:
             UsageError: it is a model of scores, for which there is no such test.
         """
         if isinstance(self.maximum.likelihood.evidence, Scores):
-            raise UsageError("The goodness of fit is of detection histories; there is no such test for scores.")
+            raise UsageError(
+                "The goodness of fit is of detection histories; there is no such test for scores."
+            )
         tested = bootstrap_goodness(self.maximum, self.survey.row_occasions, samples, seed)
         return replace(self, goodness=tested)
 
@@ -283,7 +295,8 @@ class OccupancyFit:
         """The columns of a formula at the covariates at which its probability is reported; [K]."""
         design, at = (self.psi_design, self.at_psi) if part == "psi" else (self.p_design, self.at_p)
         data = {
-            name: np.array([value], object if isinstance(value, str) else np.float64) for name, value in at.items()
+            name: np.array([value], object if isinstance(value, str) else np.float64)
+            for name, value in at.items()
         }
         return np.asarray(design.matrix(data, 1)[0])
 
@@ -307,11 +320,12 @@ class OccupancyFit:
         error = self.maximum.standard_error(direction)
         usual: Method = "wald" if self.kind == "detections" else "profile"
         estimate = float(direction @ self.maximum.parameters)
+        profile = self.maximum.profile(direction)
         return OccupancyQuantity(
-            estimate if error is not None else None,
+            estimate if error is not None or None not in (profile.low, profile.high) else None,
             error,
             self.maximum.wald(direction),
-            self.maximum.profile(direction),
+            profile,
             usual if error is not None else "profile",
         )
 
@@ -323,7 +337,9 @@ class OccupancyFit:
             float(expit(direction @ self.maximum.parameters)),
             None,
             _changed(plain.wald, lambda value: float(expit(value))),
-            IntervalEnds(0.0 if low is None else float(expit(low)), 1.0 if high is None else float(expit(high))),
+            IntervalEnds(
+                0.0 if low is None else float(expit(low)), 1.0 if high is None else float(expit(high))
+            ),
             plain.method,
         )
 

@@ -29,8 +29,8 @@ class Survey:
         row_locations: [R], the location of each observation, from 0.
         row_occasions: [R], its occasion, from 0; of scores, all 0.
         values: [R], detections (0, 1, 2 if certain) or scores.
-        shown: [R], 1 where the species was told, or of scores seen by a person, 0 where not, -1 where nobody
-            looked at the file.
+        shown: [R], 1 where the species was detected, or of scores seen by a person, 0 where not, -1 where
+            nobody looked at the file.
         site_covariates: name → [N].
         row_covariates: name → [R].
         left_out: name of a location → why it is in no model.
@@ -81,7 +81,9 @@ def survey_of_histories(
     _refuse_twice(site_covariates, observation_covariates)
     row_locations, row_occasions = np.nonzero(~np.isnan(detections))
     names = occasions or [str(index + 1) for index in range(j)]
-    rows = {name: np.asarray(values)[row_locations, row_occasions] for name, values in observation_covariates.items()}
+    rows: dict[str, Values] = {
+        name: values[row_locations, row_occasions] for name, values in observation_covariates.items()
+    }
     if OCCASION not in rows and OCCASION not in site_covariates:
         rows[OCCASION] = np.array(names, object)[row_occasions]
     return Survey(
@@ -107,7 +109,8 @@ def _refuse_twice(sites: Mapping[str, Values], observations: Mapping[str, Values
 
 
 def restrict(survey: Survey, psi: Sequence[Formula], p: Sequence[Formula]) -> Survey:
-    """The survey without what lacks a covariate that any of the models needs, so that all are of the same data.
+    """The survey without what lacks a covariate that any of the models needs, so that all are of the same
+    data.
 
     Args:
         survey: all of it.
@@ -144,10 +147,14 @@ def _refuse_unknown(survey: Survey, site_needs: Sequence[str], row_needs: Sequen
         if name in survey.row_covariates:
             raise UsageError(f"psi is of locations, and {name} differs from one observation to the next.")
         if name not in survey.site_covariates:
-            raise UsageError(f"The formula of psi names {name}, which is no covariate of locations; {_listed(of_sites)}.")
+            raise UsageError(
+                f"The formula of psi names {name}, which is no covariate of locations; {_listed(of_sites)}."
+            )
     for name in row_needs:
         if name not in survey.row_covariates and name not in survey.site_covariates:
-            raise UsageError(f"The formula of p names {name}, which is no covariate; {_listed([*of_sites, *known])}.")
+            raise UsageError(
+                f"The formula of p names {name}, which is no covariate; {_listed([*of_sites, *known])}."
+            )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -174,7 +181,11 @@ def _reasons(
     """Location → why it is left out."""
     reasons = {}
     for index in np.flatnonzero(~observed):
-        lacks = [name for name in dict.fromkeys(needed) if is_missing(survey.site_covariates[name][index : index + 1])[0]]
+        lacks = [
+            name
+            for name in dict.fromkeys(needed)
+            if is_missing(survey.site_covariates[name][index : index + 1])[0]
+        ]
         reasons[survey.locations[index]] = f"lacks {', '.join(lacks)}" if bad[index] else "has no observation"
     return reasons
 
@@ -184,7 +195,8 @@ def _notes_of(left_out: Mapping[str, str]) -> list[str]:
     for location, reason in left_out.items():
         by_reason.setdefault(reason, []).append(location)
     return [
-        f"{len(names)} location{'s' if len(names) > 1 else ''} left out, as {'each' if len(names) > 1 else 'it'} "
+        f"{len(names)} location{'s' if len(names) > 1 else ''} left out, as "
+        f"{'each' if len(names) > 1 else 'it'} "
         f"{reason}: {name_some(names, _SHOWN)}."
         for reason, names in by_reason.items()
     ]
