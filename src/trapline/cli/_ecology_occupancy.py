@@ -198,8 +198,7 @@ def _print_models(result: OccupancyModels) -> None:
         aicc = "" if row["aicc"] is None else f"{row['aicc']:.3f}"
         typer.echo(
             f"{row['aic']:>12.3f} {row['delta']:>9.3f} {row['weight']:>7.3f} {aicc:>12} "
-            f"{row['parameters']:>2}"
-            f"  psi ~ {row['psi']}; p ~ {row['p']}"
+            f"{row['parameters']:>2}  psi ~ {row['psi']}; p ~ {row['p']}"
         )
     typer.echo("\nThe model with the lowest AIC:")
 
@@ -207,10 +206,9 @@ def _print_models(result: OccupancyModels) -> None:
 def _print_goodness(fit: OccupancyFit) -> None:
     if (tested := fit.goodness) is not None:
         typer.echo(
-            f"Goodness of fit, {tested.samples} simulated data sets: chi-square {tested.chi_square:.2f}, "
-            f"p {tested.chi_square_p:.3f}, c-hat {tested.c_hat:.2f}; Freeman-Tukey "
-            f"{tested.freeman_tukey:.2f}, "
-            f"p {tested.freeman_tukey_p:.3f}"
+            f"Goodness of fit, {tested.samples} simulated data sets: chi-square {tested.chi_square:.2f}, p "
+            f"{tested.chi_square_p:.3f}, c-hat {tested.c_hat:.2f}; Freeman-Tukey "
+            f"{tested.freeman_tukey:.2f}, p {tested.freeman_tukey_p:.3f}"
         )
 
 

@@ -208,7 +208,6 @@ def refuse_dependent_columns(matrix: Floats, names: tuple[str, ...], of: str) ->
             dependent.append(name)
     if dependent:
         raise DataError(
-            f"The formula of {of}: {name_some(dependent)} follows from the other columns at the "
-            "locations that are "
-            "used (a constant, or one covariate twice), so that it has no estimate; leave it out."
+            f"The formula of {of}: {name_some(dependent)} follows from the other columns at the locations "
+            "that are used (a constant, or one covariate twice), so that it has no estimate; leave it out."
         )

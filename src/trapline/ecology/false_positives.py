@@ -46,8 +46,7 @@ class FalsePositiveCounts:
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
                 f"{self.locations[row]} has {self.wrong[row]:g} false positives at {self.checked[row]:g} "
-                "occasions: "
-                "they cannot be more than these, nor missing."
+                "occasions: they cannot be more than these, nor missing."
             )
         if not self.checked.sum() > 0:
             raise DataError("The counts of false positives are of no occasion.")
@@ -75,9 +74,8 @@ def rate_of_interval(low: float, high: float, rate: float | None = None) -> Fals
     rate = float(expit((logit(low) + logit(high)) / 2)) if rate is None and 0 < low < high < 1 else rate
     if rate is None or not 0 < low < rate < high < 1:
         raise UsageError(
-            "A rate of false positives is written RATE:LOW-HIGH, its 95 % interval after it, all between "
-            "0 and 1, "
-            "as in 0.02:0.01-0.05."
+            "A rate of false positives is written RATE:LOW-HIGH, its 95 % interval after it, all between 0 "
+            "and 1, as in 0.02:0.01-0.05."
         )
     wanted = logit(high) - logit(low)
 
@@ -111,8 +109,7 @@ def read_false_positives(text: str) -> FalsePositiveRate | FalsePositiveCounts:
     if not path.exists():
         raise UsageError(
             "--false-positive takes RATE:LOW-HIGH (0.02:0.01-0.05), 'estimated', or a table with the "
-            "columns "
-            f"location_id, checked and wrong; '{text}' is none of them."
+            f"columns location_id, checked and wrong; '{text}' is none of them."
         )
     table = read_site_table(path)
     columns = {name.lower(): values for name, values in table.columns.items()}

@@ -142,8 +142,7 @@ def match_rows(
         if counts[0] != counts[1]:
             raise DataError(
                 f"The histories have {counts[0]} rows and {what} {counts[1]}; without names of locations "
-                "rows are "
-                "matched by their order, and must be as many. Add a column location_id to both."
+                "rows are matched by their order, and must be as many. Add a column location_id to both."
             )
         return np.arange(counts[0])
     index = {name: row for row, name in enumerate(others)}
@@ -223,9 +222,8 @@ def _split_names(
     twice = names.filter(names.is_duplicated()).unique(maintain_order=True)
     if len(twice):
         raise DataError(
-            f"{path}: {name_some(twice.to_list())} {'stands' if len(twice) == 1 else 'stand'} in more "
-            "than one "
-            f"row of the column {column}; a location is one row. Several sessions are several tables."
+            f"{path}: {name_some(twice.to_list())} {'stands' if len(twice) == 1 else 'stand'} in more than "
+            f"one row of the column {column}; a location is one row. Several sessions are several tables."
         )
     return tuple(names.to_list()), rest
 
@@ -236,8 +234,7 @@ def _refuse_gaps(path: Path, lines: pl.Series) -> None:
     if len(gaps):
         raise DataError(
             f"{path} line {int(lines[int(gaps[0])]) + 1} is empty. Without names of locations rows are "
-            "known by "
-            "their order: write NA in its cells if it is a location, or take the line away."
+            "known by their order: write NA in its cells if it is a location, or take the line away."
         )
 
 
@@ -261,8 +258,8 @@ def _counts(path: Path, table: pl.DataFrame) -> Floats:
             cell = table[name].filter(wrong)[0]
             raise DataError(
                 f"{path}: the column {name} has '{cell}', which is no detection (0, 1 or missing). "
-                "Histories have a "
-                "row a location and a column an occasion; covariates stand in a table of their own."
+                "Histories have a row a location and a column an occasion; covariates stand in a table of "
+                "their own."
             )
     return _stacked([as_values(table[name]) for name in table.columns]).astype(np.float64)
 

@@ -2,8 +2,8 @@
 
 Whatever was observed (`occupancy_evidence`), a location's likelihood is ψ exp(A) + (1 - ψ) exp(B), with
 logit ψ = X β (MacKenzie et al. 2002). Its derivative needs the probability that the location is occupied
-given what was observed there, w = ψ exp(A) / (ψ exp(A) + (1 - ψ) exp(B)): the score of a mixture is the mean of
-its parts' scores.
+given what was observed there, w = ψ exp(A) / (ψ exp(A) + (1 - ψ) exp(B)): the score of a mixture is the mean
+of its parts' scores.
 """
 
 from __future__ import annotations

@@ -286,15 +286,13 @@ def boundary_notes(fit: OccupancyFit) -> list[str]:
     if steep:
         notes.append(
             f"The data do not end the estimate of {name_some(steep)}: it stands at a boundary (detected "
-            "everywhere, "
-            "told never, or told apart without error by a covariate). No Wald interval is there; the profile "
-            "interval is, open on one side."
+            "everywhere, detected never, or told apart without error by a covariate). No Wald interval is "
+            "there; the profile interval is, open on one side."
         )
     if len(fit.survey.locations) < _FEW * len(values):
         notes.append(
             f"{len(fit.survey.locations)} locations are few for {len(values)} parameters: where the two "
-            "intervals "
-            "differ, trust the profile interval."
+            "intervals differ, trust the profile interval."
         )
     return notes
 
@@ -302,15 +300,13 @@ def boundary_notes(fit: OccupancyFit) -> list[str]:
 def _refuse_undetermined(survey: Survey, *, uncertain: bool) -> None:
     if not (survey.values > 0).any():
         raise DataError(
-            f"The species was detected at none of {len(survey.locations)} locations: occupancy and detection "
-            "cannot be "
-            "told apart, and neither has an estimate or an interval."
+            f"The species was detected at none of {len(survey.locations)} locations: occupancy and "
+            "detection cannot be told apart, and neither has an estimate or an interval."
         )
     if np.bincount(survey.row_locations).max() < 2:
         raise DataError(
             "No location has more than one occasion that counts: occupancy and detection cannot be told "
-            "apart. "
-            "Make shorter occasions (trapline ecology histories --days)."
+            "apart. Make shorter occasions (trapline ecology histories --days)."
         )
 
 
@@ -324,9 +320,8 @@ def _with_false_positives(
         return UncertainDetections(detections, certain, confirms, rate)
     if confirms:
         raise UsageError(
-            "Rates of false positives by location and certain detections are two models; give the rate "
-            "as one "
-            "(--false-positive RATE:LOW-HIGH), or take the certain detections away."
+            "Rates of false positives by location and certain detections are two models; give the rate as "
+            "one (--false-positive RATE:LOW-HIGH), or take the certain detections away."
         )
     wrong, checked, elsewhere = known.at(survey.locations)
     return LocalFalsePositives(detections, wrong, checked, *elsewhere)
@@ -340,10 +335,8 @@ def _notes_of_false_positives(
     if known == "estimated" and isinstance(evidence, UncertainDetections) and not evidence.confirms:
         notes.append(
             "Nothing is known of false positives but these histories: that the species is detected more "
-            "often where "
-            "it is than where it is not is all that tells them apart (Royle & Link 2006). Confirm some "
-            "detections "
-            "or give a rate from an audit, if you can."
+            "often where it is than where it is not is all that tells them apart (Royle & Link 2006). "
+            "Confirm some detections or give a rate from an audit, if you can."
         )
     if isinstance(evidence, UncertainDetections | LocalFalsePositives):
         k = maximum.likelihood.columns.shape[1]
@@ -364,8 +357,7 @@ def _notes_of_scores(known: Floats) -> list[str]:
         return []
     return [
         f"People looked at {with_it} files with the species and {without} without it: with fewer than "
-        f"{_FEW} of each "
-        "the two distributions of scores rest on their shape alone."
+        f"{_FEW} of each the two distributions of scores rest on their shape alone."
     ]
 
 
@@ -394,11 +386,9 @@ def mark_certain(detections: Floats, *, certain: bool) -> Floats:
     other = np.unique(detections[~np.isnan(detections) & ~np.isin(detections, allowed)])
     if len(other):
         raise DataError(
-            f"The histories have {name_some([f'{value:g}' for value in other], 3)}: numbers of records "
-            "are no "
-            "detections. Give 0 and 1, and NA where the camera did not work; if 2 is a detection that is "
-            "certain, "
-            "say --certain."
+            f"The histories have {name_some([f'{value:g}' for value in other], 3)}: numbers of records are "
+            "no detections. Give 0 and 1, and NA where the camera did not work; if 2 is a detection that "
+            "is certain, say --certain."
         )
     if certain and not (detections == CERTAIN).any():
         raise DataError("--certain says that 2 is a detection that is certain, and the histories have no 2.")
@@ -419,9 +409,8 @@ def with_confirmed(detections: Floats, confirmed: npt.ArrayLike | None) -> Float
     alone = int((flags & ~(detections > 0)).sum())
     if alone:
         raise DataError(
-            f"{alone} occasions are confirmed at which the histories have no detection: write a "
-            "detection (1) where "
-            "a person saw the species."
+            f"{alone} occasions are confirmed at which the histories have no detection: write a detection "
+            "(1) where a person saw the species."
         )
     return np.where(flags, CERTAIN, detections)
 

@@ -196,8 +196,7 @@ def _notes_of(left_out: Mapping[str, str]) -> list[str]:
         by_reason.setdefault(reason, []).append(location)
     return [
         f"{len(names)} location{'s' if len(names) > 1 else ''} left out, as "
-        f"{'each' if len(names) > 1 else 'it'} "
-        f"{reason}: {name_some(names, _SHOWN)}."
+        f"{'each' if len(names) > 1 else 'it'} {reason}: {name_some(names, _SHOWN)}."
         for reason, names in by_reason.items()
     ]
 

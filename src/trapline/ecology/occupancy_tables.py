@@ -158,8 +158,7 @@ def occupancy(
 
 _CHOSEN = (
     "This model has the lowest AIC of those that were fitted; its intervals do not know that it was "
-    "chosen, and are "
-    "too narrow for that."
+    "chosen, and are too narrow for that."
 )
 
 
@@ -241,9 +240,8 @@ def _refuse_unused(
     if scores and any(unused.values()):
         name = next(name for name, is_set in unused.items() if is_set)
         raise UsageError(
-            f"{name} is of detection histories, and does nothing with --scores: other columns of the "
-            "table of scores "
-            "are covariates, and `seen` says what people saw."
+            f"{name} is of detection histories, and does nothing with --scores: other columns of the table "
+            "of scores are covariates, and `seen` says what people saw."
         )
 
 
