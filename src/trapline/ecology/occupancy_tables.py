@@ -88,7 +88,7 @@ class OccupancyModels:
 
     @checked
     def save(self, output: Output, grid: File | None = None) -> None:
-        """Write ψ of every location (`predictions`), or of each row of a table of covariates (`predict_grid`).
+        """Write ψ of every location (`predictions`), or of each row of covariates (`predict_grid`).
 
         Args:
             output: CSV; missing values are `NA`.
