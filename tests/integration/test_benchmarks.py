@@ -197,6 +197,10 @@ def smallest_coverage(bench: Bench) -> str:
     return bench.run("coverage.py", "--sets", 2, "--promises", 1, "--pool", 200)
 
 
+def smallest_occupancy_coverage(bench: Bench) -> str:
+    return bench.run("occupancy_coverage.py", "--sets", 1)
+
+
 def smallest_camtrap_dp_versions(bench: Bench) -> str:
     packages = [bench.field / "fixtures" / "camtrapdp_example", bench.field / "ecology" / "mica"]
     return bench.run("camtrap_dp_versions.py", *packages)
@@ -336,6 +340,7 @@ PLAIN = {
     "buckets.py": (smallest_buckets, "| server killed and started again"),
     "clients.py": (smallest_clients, "the same"),
     "coverage.py": (smallest_coverage, "| 0.9 | 25 | unequal | 0% |"),
+    "occupancy_coverage.py": (smallest_occupancy_coverage, "| scores, 100 audited elsewhere | psi |"),
     "ecology_rows.py": (smallest_ecology_rows, "| rates |"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "many_rows.py": (smallest_many_rows, "| split by event |"),
