@@ -1,4 +1,10 @@
+from .record_tables import RECORD_ROLES as RECORD_ROLES
+from .record_tables import read_records as read_records
+from .record_tables import records_of_catalog as records_of_catalog
 from .records import RECORDS as RECORDS
 from .records import Records as Records
+from .station_tables import STATION_ROLES as STATION_ROLES
+from .station_tables import read_stations as read_stations
 from .stations import Station as Station
 from .stations import Stations as Stations
+from .stations import guess_stations as guess_stations
