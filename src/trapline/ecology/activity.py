@@ -175,8 +175,8 @@ def resampled(
     rng = np.random.default_rng(seed)
     if over == "records":
         draws = [smooth_counts(one.coefficients, len(one.radians), resamples, rng) for one in curves]
-        for counts in zip(*draws, strict=True):
-            yield [BinnedDensities(each) for each in counts]
+        for together in zip(*draws, strict=True):
+            yield [BinnedDensities(each) for each in together]
         return
     names = np.concatenate([sample for sample in locations if sample is not None])
     known, indices = np.unique(names, return_inverse=True)

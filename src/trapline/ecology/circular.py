@@ -8,7 +8,6 @@ its terms are below 1e-13: it is the direct sum, and no approximation that a rea
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -119,14 +118,6 @@ def density_on_grid(coefficients: Moments, size: int) -> Floats:
     return np.maximum(np.fft.irfft(coefficients.conj(), size, axis=-1) * (size / TURN), 0.0)
 
 
-def draw(coefficients: Moments, size: Any, rng: np.random.Generator) -> Floats:
-    """Times of day drawn from a density; `size` as numpy's."""
-    fine = 1 << 14
-    heights = density_on_grid(coefficients, fine)
-    edges = np.concatenate([[0.0], np.cumsum((heights + np.roll(heights, -1)) / 2)])
-    return np.interp(rng.random(size) * edges[-1], edges, np.linspace(0.0, TURN, fine + 1))
-
-
 def _concentration_of(length: Floats, order: int) -> Floats:
     """κ of a von Mises density whose moment of this order has this length, by halving in its logarithm."""
     low = np.full(np.shape(length), math.log(_CONCENTRATIONS[0]))
@@ -136,4 +127,4 @@ def _concentration_of(length: Floats, order: int) -> Floats:
         kappa = np.exp(middle)
         above = ive(order, kappa) / ive(0, kappa) > length
         low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return np.exp((low + high) / 2)
+    return np.asarray(np.exp((low + high) / 2))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.ecology.circular import TURN, Floats
+from trapline.ecology.independence import independent_records
 from trapline.ecology.record_tables import RECORD_ROLES, read_records
 from trapline.ecology.records import Records
 from trapline.ecology.stations import Stations
@@ -101,6 +102,7 @@ def read_day_times(
     species_column: str | None = None,
     time_unit: TimeUnit | None = None,
     time_format: str | None = None,
+    minutes: float | None = None,
 ) -> DayTimes:
     """Times of day of any records: `Records`, what `read_records` reads, and tables of times without a date.
 
@@ -113,13 +115,14 @@ def read_day_times(
         species_column: the column of the labels.
         time_unit: of times of day in numbers.
         time_format: of dates, as `read_records`.
+        minutes: records of one label and location that are nearer in time are one; None: each counts.
 
     Raises:
         DataError: a column is missing, no time can be read, or numbers are of no unit that is known.
         UsageError: a unit was named of times that are not in numbers.
     """
     if isinstance(source, Records):
-        return times_of_records(source)
+        return times_of_records(source if minutes is None else independent_records(source, minutes))
     path = Path(source)
     told = dict(columns or {}) | ({} if species_column is None else {"species": species_column})
     if path.is_file() and path.suffix.lower() in _TABLES:
@@ -127,10 +130,13 @@ def read_day_times(
             read_header(path), DAY_TIME_ROLES, path, {k: v for k, v in told.items() if k in DAY_TIME_ROLES}
         )
         if "time_of_day" in roles and not {"dated", *(told.keys() & {"time", "date"})} & roles.keys():
+            if minutes is not None:
+                raise UsageError(f"{source} has no dates, and --minutes needs them.")
             return _read_undated(path, roles, time_unit)
     if time_unit is not None:
         raise UsageError(f"{source} has times with dates: --time-unit is of times of day in numbers.")
-    return times_of_records(read_records(source, columns=told, time_format=time_format))
+    records = read_records(source, columns=told, time_format=time_format)
+    return times_of_records(records if minutes is None else independent_records(records, minutes))
 
 
 def times_of_records(records: Records) -> DayTimes:

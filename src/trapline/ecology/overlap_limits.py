@@ -98,7 +98,7 @@ def limits(
 
 def _shares(curve: ActivityCurve) -> Floats:
     heights = curve.on_grid(BINS)
-    return heights / heights.sum()
+    return np.asarray(heights / heights.sum())
 
 
 def _alike(first: Floats, second: Floats, overlap: float) -> tuple[Floats, Floats]:

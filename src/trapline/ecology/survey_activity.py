@@ -104,6 +104,7 @@ def activity(
     columns: Mapping[str, str] | None = None,
     time_unit: TimeUnit | None = None,
     time_format: str | None = None,
+    minutes: float | None = None,
     sun: Anchoring | None = None,
     timezone: str | None = None,
     stations: Path | str | Stations | None = None,
@@ -126,6 +127,7 @@ def activity(
         columns: what a column holds (see `RECORD_ROLES`) → its name, where that is not a usual one.
         time_unit: of times of day in numbers: `fraction`, `hours` or `radians`.
         time_format: of dates: `day-first`, `month-first`, or `strptime`'s.
+        minutes: records of one label and location that are nearer in time are one; None: each counts.
         sun: times by the sun instead of the clock, and where sunrise and sunset are laid.
         timezone: of the cameras' clocks, for `sun`.
         stations: the table of cameras, whose coordinates the locations have.
@@ -141,7 +143,12 @@ def activity(
         UsageError: options contradict each other, or the sun lacks coordinates or the zone of the clocks.
     """
     times = read_day_times(
-        records, columns=columns, species_column=species_column, time_unit=time_unit, time_format=time_format
+        records,
+        columns=columns,
+        species_column=species_column,
+        time_unit=time_unit,
+        time_format=time_format,
+        minutes=minutes,
     )
     times = _on_clock(times, sun, timezone, stations, latitude, longitude)
     chosen, few = _with_enough(times, species)
@@ -165,6 +172,7 @@ def overlap(
     columns: Mapping[str, str] | None = None,
     time_unit: TimeUnit | None = None,
     time_format: str | None = None,
+    minutes: float | None = None,
     sun: Anchoring | None = None,
     timezone: str | None = None,
     stations: Path | str | Stations | None = None,
@@ -187,6 +195,7 @@ def overlap(
         columns: what a column holds (see `RECORD_ROLES`) → its name, where that is not a usual one.
         time_unit: of times of day in numbers: `fraction`, `hours` or `radians`.
         time_format: of dates: `day-first`, `month-first`, or `strptime`'s.
+        minutes: records of one label and location that are nearer in time are one; None: each counts.
         sun: times by the sun instead of the clock, and where sunrise and sunset are laid.
         timezone: of the cameras' clocks, for `sun`.
         stations: the table of cameras, whose coordinates the locations have.
@@ -205,7 +214,12 @@ def overlap(
     if len(species) < 2:
         raise UsageError("An overlap is of two species at least: --species tiger,macaque.")
     times = read_day_times(
-        records, columns=columns, species_column=species_column, time_unit=time_unit, time_format=time_format
+        records,
+        columns=columns,
+        species_column=species_column,
+        time_unit=time_unit,
+        time_format=time_format,
+        minutes=minutes,
     )
     times = _on_clock(times, sun, timezone, stations, latitude, longitude)
     pairs = {}
