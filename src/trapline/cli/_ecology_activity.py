@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, Seed, print_json, refuse_own_input, refuse_to_overwrite
+from trapline.arguments import refuse_own_input
+from trapline.cli._common import Force, Json, Seed, print_json, refuse_to_overwrite
 from trapline.cli._ecology_options import (
     Column,
     Exclude,
@@ -51,12 +52,8 @@ OverOption = Annotated[
     str, typer.Option("--over", help="Intervals over records or locations; auto: locations from 15 on.")
 ]
 Resamples = Annotated[int, typer.Option(min=100, help="Samples drawn anew for intervals.")]
-Minutes = Annotated[
-    float | None, typer.Option(min=0, help="Count records at least so many minutes apart.")
-]
-Figure = Annotated[
-    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it: .svg, .png or .pdf.")
-]
+Minutes = Annotated[float | None, typer.Option(min=0, help="Count records at least so many minutes apart.")]
+Figure = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw it: .svg, .png or .pdf.")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", help="The CSV to write.", show_default=False)]
 
 
@@ -301,7 +298,9 @@ def _roles(column: list[str] | None) -> dict[str, str]:
     return roles_of(column, "--column")
 
 
-def _stations(source: Path | None, column: list[str] | None, time_format: str | None, zone: str | None) -> Any:
+def _stations(
+    source: Path | None, column: list[str] | None, time_format: str | None, zone: str | None
+) -> Any:
     return None if source is None else load_stations(source, column, time_format=time_format, timezone=zone)
 
 
@@ -354,7 +353,9 @@ def _activity_json(result: SurveyActivity) -> dict[str, object]:
 
 def _print_overlap(result: SurveyOverlap) -> None:
     for pair, one in result.pairs.items():
-        typer.echo(f"{pair[0]} ({one.sizes[0]:,} records) and {pair[1]} ({one.sizes[1]:,}), {result.times.clock}:")
+        typer.echo(
+            f"{pair[0]} ({one.sizes[0]:,} records) and {pair[1]} ({one.sizes[1]:,}), {result.times.clock}:"
+        )
         for name in ("dhat1", "dhat4", "dhat5"):
             chosen = "  ← for samples of these sizes" if name == one.estimator else ""
             typer.echo(f"  {name}: {_span(getattr(one, name))}{chosen}")
@@ -390,7 +391,11 @@ def _print_richness(result: Richness) -> None:
         f"{_span(result.completeness)}."
     )
     chao = "Chao1" if result.sample.kind == "abundance" else "Chao2"
-    names = {0: f"species (q = 0, {chao}, at least)", 1: "common species (q = 1)", 2: "dominant species (q = 2)"}
+    names = {
+        0: f"species (q = 0, {chao}, at least)",
+        1: "common species (q = 1)",
+        2: "dominant species (q = 2)",
+    }
     typer.echo("Effective species: in the sample, and of the whole assemblage with its 95 % interval")
     for order, name in names.items():
         typer.echo(f"  {name}: {result.observed[order]:.2f}; {_span(result.whole[order], 2)}")
@@ -428,7 +433,9 @@ def _print_density(species: str, result: Density) -> None:
     if result.level is not None:
         typer.echo(f"  Activity level {_span(result.level)}.")
     if result.certain:
-        typer.echo(f"  Taken as known without error, which makes the interval too short: {', '.join(result.certain)}.")
+        typer.echo(
+            f"  Taken as known without error, which makes the interval too short: {', '.join(result.certain)}."
+        )
 
 
 def _density_json(species: str, result: Density) -> dict[str, object]:

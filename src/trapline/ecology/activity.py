@@ -72,6 +72,11 @@ class ActivityCurve:
         return float(self.on_grid(_PEAK_GRID).max())
 
     @property
+    def peak_hour(self) -> float:
+        """The hour of the day at which it is largest."""
+        return float(self.on_grid(_PEAK_GRID).argmax()) * 24 / _PEAK_GRID
+
+    @property
     def level(self) -> float:
         """The share of the day that the species is active, if all are active at the peak.
 

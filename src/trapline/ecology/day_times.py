@@ -102,6 +102,7 @@ def read_day_times(
     species_column: str | None = None,
     time_unit: TimeUnit | None = None,
     time_format: str | None = None,
+    timezone: str | None = None,
     minutes: float | None = None,
 ) -> DayTimes:
     """Times of day of any records: `Records`, what `read_records` reads, and tables of times without a date.
@@ -115,6 +116,7 @@ def read_day_times(
         species_column: the column of the labels.
         time_unit: of times of day in numbers.
         time_format: of dates, as `read_records`.
+        timezone: of the clocks, for times that are written with an offset.
         minutes: records of one label and location that are nearer in time are one; None: each counts.
 
     Raises:
@@ -130,12 +132,14 @@ def read_day_times(
             read_header(path), DAY_TIME_ROLES, path, {k: v for k, v in told.items() if k in DAY_TIME_ROLES}
         )
         if "time_of_day" in roles and not {"dated", *(told.keys() & {"time", "date"})} & roles.keys():
-            if minutes is not None:
-                raise UsageError(f"{source} has no dates, and --minutes needs them.")
+            idle = [("--minutes", minutes), ("--timezone", timezone), ("--time-format", time_format)]
+            for option, value in idle:
+                if value is not None:
+                    raise UsageError(f"{source} has no dates, and {option} needs them.")
             return _read_undated(path, roles, time_unit)
     if time_unit is not None:
         raise UsageError(f"{source} has times with dates: --time-unit is of times of day in numbers.")
-    records = read_records(source, columns=told, time_format=time_format)
+    records = read_records(source, columns=told, time_format=time_format, timezone=timezone)
     return times_of_records(records if minutes is None else independent_records(records, minutes))
 
 

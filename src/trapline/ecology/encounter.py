@@ -146,7 +146,7 @@ def density(
         UsageError: a parameter is missing, or cannot be; all that are missing are named.
         DataError: there is no record of the species, or one at a location that the stations do not have.
     """
-    _refuse_missing(speed if moving_speed is None else moving_speed, radius, angle)
+    refuse_unmeasured(speed if moving_speed is None else moving_speed, radius, angle)
     if speed is not None and moving_speed is not None:
         raise UsageError("--speed is the day range and --moving-speed makes one: tell one of them.")
     assert radius is not None
@@ -199,7 +199,12 @@ def density(
     )
 
 
-def _refuse_missing(speed: float | None, radius: float | None, angle: float | None) -> None:
+def refuse_unmeasured(speed: float | None, radius: float | None, angle: float | None) -> None:
+    """Refuse a density without what no photo tells.
+
+    Raises:
+        UsageError: a parameter is missing; all that are missing are named.
+    """
     told = {"speed": speed, "radius": radius, "angle": angle}
     missing = [words for name, words in _NEEDED.items() if told[name] is None]
     if missing:

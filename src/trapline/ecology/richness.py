@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from trapline.ecology.hill import (
     unseen_species,
     unseen_variance,
 )
+from trapline.ecology.written import as_text, write_rows
 from trapline.errors import DataError, UsageError
 from trapline.metrics import Estimate
 
@@ -73,6 +75,14 @@ class Richness:
     def accumulation(self) -> pl.DataFrame:
         """Expected species by sampling units (Mao's tau; Colwell et al. 2012), and beyond the sample."""
         return self.curve.filter(pl.col("order") == 0).drop("order")
+
+    def save(self, path: Path) -> None:
+        """Write the curve as a CSV, `NA` where there is no number."""
+        rows = (
+            [value if isinstance(value, int | str) else as_text(value) for value in row]
+            for row in self.curve.iter_rows()
+        )
+        write_rows(path, self.curve.columns, rows)
 
 
 @checked

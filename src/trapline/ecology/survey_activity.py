@@ -32,6 +32,7 @@ from trapline.ecology.records import Records
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations
 from trapline.ecology.sun import Anchoring
+from trapline.ecology.written import write_rows
 from trapline.errors import DataError, UsageError
 
 
@@ -81,6 +82,10 @@ class SurveyActivity:
             parts.append(pl.DataFrame(columns).insert_column(0, pl.Series("label", [one.label] * size)))
         return pl.concat(parts)
 
+    def save(self, path: Path) -> None:
+        """Write the table as a CSV."""
+        write_rows(path, self.table.columns, self.table.iter_rows())
+
 
 @dataclass(frozen=True, eq=False)
 class SurveyOverlap:
@@ -88,10 +93,12 @@ class SurveyOverlap:
 
     Attributes:
         pairs: (label, label) → their overlap.
+        curves: label → its density.
         times: what it was made of.
     """
 
     pairs: Mapping[tuple[str, str], Overlap]
+    curves: Mapping[str, ActivityCurve]
     times: DayTimes
 
 
@@ -129,7 +136,7 @@ def activity(
         time_format: of dates: `day-first`, `month-first`, or `strptime`'s.
         minutes: records of one label and location that are nearer in time are one; None: each counts.
         sun: times by the sun instead of the clock, and where sunrise and sunset are laid.
-        timezone: of the cameras' clocks, for `sun`.
+        timezone: of the cameras' clocks: for `sun`, and for times that are written with an offset.
         stations: the table of cameras, whose coordinates the locations have.
         latitude: of all records, degrees north, instead.
         longitude: likewise, degrees east.
@@ -148,6 +155,7 @@ def activity(
         species_column=species_column,
         time_unit=time_unit,
         time_format=time_format,
+        timezone=timezone,
         minutes=minutes,
     )
     times = _on_clock(times, sun, timezone, stations, latitude, longitude)
@@ -197,7 +205,7 @@ def overlap(
         time_format: of dates: `day-first`, `month-first`, or `strptime`'s.
         minutes: records of one label and location that are nearer in time are one; None: each counts.
         sun: times by the sun instead of the clock, and where sunrise and sunset are laid.
-        timezone: of the cameras' clocks, for `sun`.
+        timezone: of the cameras' clocks: for `sun`, and for times that are written with an offset.
         stations: the table of cameras, whose coordinates the locations have.
         latitude: of all records, degrees north, instead.
         longitude: likewise, degrees east.
@@ -219,11 +227,13 @@ def overlap(
         species_column=species_column,
         time_unit=time_unit,
         time_format=time_format,
+        timezone=timezone,
         minutes=minutes,
     )
     times = _on_clock(times, sun, timezone, stations, latitude, longitude)
     pairs = {}
-    for pair in combinations(choose_species(times, species), 2):
+    chosen = choose_species(times, species)
+    for pair in combinations(chosen, 2):
         where = [times.locations(label) for label in pair]
         known = None if where[0] is None or where[1] is None else (where[0], where[1])
         try:
@@ -238,7 +248,7 @@ def overlap(
             )
         except DataError as error:
             raise DataError(f"{' and '.join(pair)}: {error}") from error
-    return SurveyOverlap(pairs, times)
+    return SurveyOverlap(pairs, {label: activity_density(times.radians(label)) for label in chosen}, times)
 
 
 def _on_clock(
@@ -250,7 +260,7 @@ def _on_clock(
     longitude: float | None,
 ) -> DayTimes:
     """The times as they are, or by the sun where that is asked for."""
-    told = {"timezone": timezone, "stations": stations, "latitude": latitude, "longitude": longitude}
+    told = {"stations": stations, "latitude": latitude, "longitude": longitude}
     if sun is None:
         idle = [f"--{name}" for name, value in told.items() if value is not None]
         if idle:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from trapline.arguments import Output, checked
-from trapline.ecology import ActivityCurve, Richness, SurveyActivity
+from trapline.ecology import DayTimes, Richness, SpeciesActivity, SurveyActivity, SurveyOverlap
 from trapline.errors import UsageError
 from trapline.reports.page import COLOURS, new_figure, style_axes
 
@@ -33,24 +35,26 @@ def draw_activity(result: SurveyActivity, path: Output) -> Path:
     Raises:
         UsageError: another kind of file.
     """
-    panels = [(one.label, lambda axes, one=one: activity_axes(axes, one)) for one in result.species]
-    return _save(path, panels, x=f"hour, {result.times.clock.partition(':')[0]}", y="density an hour")
+    panels = [(one.label, partial(activity_axes, one=one)) for one in result.species]
+    return _save(path, panels, x=_axis(result.times), y="density an hour")
 
 
 @checked
-def draw_overlap(curves: Sequence[object], labels: Sequence[str], title: str, path: Output) -> Path:
-    """Draw two densities and what both have, shaded.
+def draw_overlap(result: SurveyOverlap, path: Output) -> Path:
+    """Draw each pair's densities and what both have, shaded.
 
     Args:
-        curves: two `ActivityCurve`s.
-        labels: of both.
-        title: above the figure.
+        result: of `trapline.ecology.overlap`.
         path: `.svg`, `.png` or `.pdf`.
 
     Raises:
         UsageError: another kind of file.
     """
-    return _save(path, [(title, lambda axes: overlap_axes(axes, curves, labels))], x="hour", y="density an hour")
+    panels = [
+        (f"{one.estimator} {one.recommended.value:.2f}", partial(overlap_axes, result=result, pair=pair))
+        for pair, one in result.pairs.items()
+    ]
+    return _save(path, panels, x=_axis(result.times), y="density an hour")
 
 
 @checked
@@ -66,14 +70,13 @@ def draw_accumulation(result: Richness, path: Output) -> Path:
     """
     names = ("species (q = 0)", "common species (q = 1)", "dominant species (q = 2)")
     panels = [
-        (name, lambda axes, order=order: accumulation_axes(axes, result, order))
-        for order, name in enumerate(names)
+        (name, partial(accumulation_axes, result=result, order=order)) for order, name in enumerate(names)
     ]
     return _save(path, panels, x=f"of {result.units}", y="effective species")
 
 
-def activity_axes(axes: Any, one: Any) -> None:
-    """A `SpeciesActivity` on axes: density, interval, records."""
+def activity_axes(axes: Any, one: SpeciesActivity) -> None:
+    """A species' activity on axes: density, interval, records."""
     size = len(one.intervals.low)
     hours = np.arange(size + 1) * (24 / size)
     low, high, density = (
@@ -86,13 +89,13 @@ def activity_axes(axes: Any, one: Any) -> None:
     _day(axes)
 
 
-def overlap_axes(axes: Any, curves: Sequence[Any], labels: Sequence[str]) -> None:
-    """Two `ActivityCurve`s on axes, the area under the lower of both shaded."""
+def overlap_axes(axes: Any, result: SurveyOverlap, pair: tuple[str, str]) -> None:
+    """Two species' densities on axes, the area under the lower of both shaded."""
     size = 96
     hours = np.arange(size + 1) * (24 / size)
-    densities = [_closed(_grid(curve, size)) for curve in curves]
+    densities = [_closed(result.curves[label].on_grid(size)) for label in pair]
     axes.fill_between(hours, np.minimum(*densities), color=COLOURS["fill"], linewidth=0)
-    for density, label, colour, style in zip(densities, labels, ("accent", "second"), ("-", "--"), strict=True):
+    for density, label, colour, style in zip(densities, pair, ("accent", "second"), ("-", "--"), strict=True):
         axes.plot(hours, density, style, color=COLOURS[colour], label=label, linewidth=1.6)
     axes.legend(frameon=False, fontsize=8)
     _day(axes)
@@ -100,8 +103,6 @@ def overlap_axes(axes: Any, curves: Sequence[Any], labels: Sequence[str]) -> Non
 
 def accumulation_axes(axes: Any, result: Richness, order: int) -> None:
     """Hill numbers of one order by sampling units on axes."""
-    import polars as pl
-
     rows = result.curve.filter(pl.col("order") == order)
     size, estimate = rows["size"].to_numpy(), rows["estimate"].to_numpy()
     inside = size <= result.sample.size
@@ -114,8 +115,8 @@ def accumulation_axes(axes: Any, result: Richness, order: int) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _grid(curve: ActivityCurve, size: int) -> Floats:
-    return curve.on_grid(size)
+def _axis(times: DayTimes) -> str:
+    return f"hour, {times.clock.partition(':')[0]}"
 
 
 def _closed(density: Floats) -> Floats:
