@@ -321,10 +321,11 @@ def _span(estimate: Estimate, digits: int = 3) -> str:
 def _print_activity(result: SurveyActivity) -> None:
     typer.echo(f"Times by {result.times.clock}. Active share of the day, 95 % interval:")
     for one in result.species:
-        peak = f"{one.curve.peak_hour:.1f}"
+        hours, part = divmod(round(one.curve.peak_hour * 60) % 1440, 60)
+        peak = f"{hours}:{part:02}"
         level = _span(one.intervals.level)
         typer.echo(
-            f"  {one.label}: {level}, most at hour {peak}; {len(one.curve.radians):,} records, over "
+            f"  {one.label}: {level}, most at {peak}; {len(one.curve.radians):,} records, over "
             f"{one.intervals.over}"
         )
 

@@ -197,7 +197,7 @@ def by_the_sun(
     if table.is_empty():
         raise DataError(f"No record has a time by the sun: {'; '.join(sun.describe())}.")
     rise, set_ = (f"{int(hour)}:{int(hour % 1 * 60):02}" for hour in sun.anchors)
-    clock = f"by the sun: sunrise at {rise}, sunset at {set_} ({anchoring}), clocks in {zone}"
+    clock = f"the sun: sunrise at {rise}, sunset at {set_} ({anchoring}), clocks in {zone}"
     return replace(times, table=table, clock=clock, notes=(*times.notes, *sun.describe()))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trapline.arguments import Count, Whole, checked
-from trapline.ecology.activity import activity_density, curve_intervals
+from trapline.ecology.activity import LEAST_LOCATIONS, activity_density, curve_intervals
 from trapline.ecology.circular import Floats
 from trapline.ecology.day_times import times_of_records
 from trapline.ecology.independence import independent_records
@@ -187,6 +187,9 @@ def density(
         "radius": radius_se,
         "angle": angle_se,
     }
+    few = []
+    if len(days) < LEAST_LOCATIONS:
+        few = [f"{len(days)} locations are few to draw anew: the interval is too short"]
     return Density(
         value,
         int(encounters.sum()),
@@ -195,7 +198,7 @@ def density(
         day_range,
         level,
         tuple(name for name, error in told.items() if error == 0),
-        (*thin.notes, *placed.notes, *rates.notes),
+        (*thin.notes, *placed.notes, *rates.notes, *few),
     )
 
 

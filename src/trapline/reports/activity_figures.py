@@ -116,7 +116,7 @@ def accumulation_axes(axes: Any, result: Richness, order: int) -> None:
 
 
 def _axis(times: DayTimes) -> str:
-    return f"hour, {times.clock.partition(':')[0]}"
+    return f"hour by {times.clock.partition(':')[0]}"
 
 
 def _closed(density: Floats) -> Floats:
