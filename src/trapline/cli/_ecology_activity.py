@@ -434,9 +434,8 @@ def _print_density(species: str, result: Density) -> None:
     if result.level is not None:
         typer.echo(f"  Activity level {_span(result.level)}.")
     if result.certain:
-        typer.echo(
-            f"  Taken as known without error, which makes the interval too short: {', '.join(result.certain)}."
-        )
+        known = ", ".join(result.certain)
+        typer.echo(f"  Taken as known without error, which makes the interval too short: {known}.")
 
 
 def _density_json(species: str, result: Density) -> dict[str, object]:

@@ -1,7 +1,7 @@
-from .activity import ActivityCurve as ActivityCurve
-from .activity import ActivityIntervals as ActivityIntervals
-from .activity import activity_density as activity_density
-from .activity import curve_intervals as curve_intervals
+from .curves import ActivityCurve as ActivityCurve
+from .curves import ActivityIntervals as ActivityIntervals
+from .curves import activity_density as activity_density
+from .curves import curve_intervals as curve_intervals
 from .day_times import DAY_TIME_ROLES as DAY_TIME_ROLES
 from .day_times import DayTimes as DayTimes
 from .day_times import read_day_times as read_day_times
@@ -14,6 +14,8 @@ from .encounter import Measured as Measured
 from .encounter import density as density
 from .encounter import encounter_density as encounter_density
 from .encounter import refuse_unmeasured as refuse_unmeasured
+from .hill_curves import Richness as Richness
+from .hill_curves import hill_numbers as hill_numbers
 from .histories import Histories as Histories
 from .histories import choose_label as choose_label
 from .histories import detection_histories as detection_histories
@@ -21,9 +23,9 @@ from .independence import independent_records as independent_records
 from .independence import save_records as save_records
 from .operation import Operation as Operation
 from .operation import camera_operation as camera_operation
-from .overlap import Overlap as Overlap
-from .overlap import activity_overlap as activity_overlap
-from .overlap import randomisation_test as randomisation_test
+from .overlaps import Overlap as Overlap
+from .overlaps import activity_overlap as activity_overlap
+from .overlaps import randomisation_test as randomisation_test
 from .rates import MonthRate as MonthRate
 from .rates import SpeciesRate as SpeciesRate
 from .rates import TrappingRates as TrappingRates
@@ -33,8 +35,6 @@ from .record_tables import read_records as read_records
 from .record_tables import records_of_catalog as records_of_catalog
 from .records import RECORDS as RECORDS
 from .records import Records as Records
-from .richness import Richness as Richness
-from .richness import hill_numbers as hill_numbers
 from .station_tables import STATION_ROLES as STATION_ROLES
 from .station_tables import read_stations as read_stations
 from .stations import Station as Station

@@ -180,11 +180,9 @@ def by_the_sun(
         anchoring: where sunrise and sunset are laid.
 
     Raises:
-        DataError: records have no dates, or none has a time by the sun.
+        DataError: no record has a time by the sun.
         UsageError: there are no coordinates.
     """
-    if times.table["camera_time"].null_count() == times.table.height:
-        raise DataError(f"{times.source or 'The table'} has times of day without dates: the sun needs both.")
     placed = times.table.join(
         _coordinates(times.table, stations, latitude, longitude),
         on="location_id",

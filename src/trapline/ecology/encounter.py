@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from trapline.arguments import Count, Whole, checked
-from trapline.ecology.activity import LEAST_LOCATIONS, activity_density, curve_intervals
 from trapline.ecology.circular import Floats
+from trapline.ecology.curves import LEAST_LOCATIONS, activity_density, curve_intervals
 from trapline.ecology.day_times import times_of_records
 from trapline.ecology.independence import independent_records
 from trapline.ecology.rates import TrappingRates, trapping_rates

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from trapline.ecology.activity import ActivityCurve
 from trapline.ecology.circular import Floats
+from trapline.ecology.curves import ActivityCurve
 from trapline.ecology.overlap_estimators import ADJUST, Estimator, binned_estimates
 from trapline.ecology.resampling import BINS, BinnedDensities
 from trapline.metrics import Estimate

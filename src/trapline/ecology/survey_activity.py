@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from trapline.arguments import Count, Whole, checked
-from trapline.ecology.activity import (
+from trapline.ecology.circular import TURN
+from trapline.ecology.curves import (
     ActivityCurve,
     ActivityIntervals,
     Over,
@@ -19,7 +20,6 @@ from trapline.ecology.activity import (
     curve_intervals,
     enough,
 )
-from trapline.ecology.circular import TURN
 from trapline.ecology.day_times import (
     DayTimes,
     TimeUnit,
@@ -27,7 +27,7 @@ from trapline.ecology.day_times import (
     choose_species,
     read_day_times,
 )
-from trapline.ecology.overlap import IntervalKind, Overlap, activity_overlap
+from trapline.ecology.overlaps import IntervalKind, Overlap, activity_overlap
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations

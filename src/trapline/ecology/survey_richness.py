@@ -11,12 +11,12 @@ import polars as pl
 
 from trapline.arguments import Count, Whole, checked
 from trapline.ecology.effort import idle_records
+from trapline.ecology.hill_curves import Richness, Units, hill_numbers
 from trapline.ecology.independence import independent_records
 from trapline.ecology.matching import match_records
 from trapline.ecology.operation import camera_operation
 from trapline.ecology.record_tables import read_records
 from trapline.ecology.records import Records
-from trapline.ecology.richness import Richness, Units, hill_numbers
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations
 from trapline.errors import DataError, UsageError

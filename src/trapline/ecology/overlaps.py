@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from trapline.ecology.activity import Over, activity_density, choose_over, resampled
 from trapline.ecology.circular import TURN, Floats
+from trapline.ecology.curves import Over, activity_density, choose_over, resampled
 from trapline.ecology.overlap_estimators import (
     Estimator,
     binned_dhat4,

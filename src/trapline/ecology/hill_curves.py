@@ -101,7 +101,8 @@ def hill_numbers(
 
     Formulas in `trapline.ecology.hill`. Intervals are estimates ± 1.96 standard errors from resamples of the
     estimated assemblage (Chao et al. 2014, Ecological Monographs 84:45, appendix G); of Chao1 and Chao2 the
-    log-normal ones of Chao (1987), Biometrics 43:783, which are never below what was recorded.
+    log-normal ones of Chao (1987), Biometrics 43:783, rounded outward to whole species: where all species of
+    an assemblage were recorded, the lower limit as it is lies a little above their number and misses it.
 
     Args:
         counts: of each recorded species: in how many sampling units it was, or of individuals.
@@ -196,7 +197,10 @@ def _sizes(size: int, sizes: Sequence[int] | None) -> Ints:
 
 def _whole(sample: SpeciesCounts, anew: SpeciesCounts, order: int) -> Estimate:
     if order == 0:
-        return chao_interval(sample)
+        one = chao_interval(sample)
+        assert one.low is not None
+        assert one.high is not None
+        return Estimate(one.value, float(math.floor(one.low)), float(math.ceil(one.high)))
     least = float(diversity(sample, order, np.array([sample.size]))[0])
     return _normal(float(asymptotic(sample, order)), asymptotic(anew, order), least=min(least, 1.0))
 
