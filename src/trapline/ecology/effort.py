@@ -197,6 +197,6 @@ def _describe(contradictions: tuple[Contradiction, ...]) -> list[str]:
         return []
     names = name_some([f"{each.location_id} {each.day} ({each.why})" for each in contradictions])
     return [
-        f"photos contradict the table on {many(len(contradictions), 'day')} of a station: {names}. Is a clock "
-        "or a date wrong?"
+        f"photos contradict the table on {many(len(contradictions), 'day')} of a station: {names}. Is a "
+        "clock or a date wrong?"
     ]

@@ -10,6 +10,7 @@ from typing import TextIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from trapline.metrics import Estimate
 from trapline.storage import replace_whole
@@ -45,6 +46,15 @@ def write_rows(to: Target, header: Sequence[str], rows: Iterable[Sequence[object
         writer = csv.writer(to, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def write_table(to: Target, table: pl.DataFrame, missing: str = "NA") -> None:
+    """As `write_rows`, of a table."""
+    if isinstance(to, Path):
+        with replace_whole(to) as scratch:
+            table.write_csv(scratch, null_value=missing)
+    else:
+        to.write(table.write_csv(null_value=missing))
 
 
 def as_text(value: float | None, missing: str = "NA") -> str:
