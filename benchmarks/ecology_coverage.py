@@ -1,6 +1,6 @@
 """How often intervals of overlap, activity level and diversity hold the truth, on simulated surveys.
 
-    python benchmarks/ecology_coverage.py [--sets 200] [--resamples 400] [--only overlap,locations,level,diversity]
+    python benchmarks/ecology_coverage.py [--sets 200] [--resamples 240] [--only overlap,diversity]
 
 Nominal are 95 %. A figure of 200 data sets is itself known to about 3 %. Truths are of the densities and the
 probabilities that data are drawn from, not of a large sample.
@@ -89,9 +89,9 @@ def overlaps(sets: int, resamples: int) -> Iterator[str]:
                     for estimator in ("dhat1", "dhat4"):
                         tally = tallies.setdefault((estimator, interval), Tally())
                         tally.add(getattr(one, estimator), truth)
-            for (estimator, interval), tally in sorted(tallies.items()):
+            for (estimator, kind), tally in sorted(tallies.items()):
                 mark = " (recommended)" if estimator == one.estimator else ""
-                yield tally.row(name, f"{sizes[0]}, {sizes[1]}", estimator + mark, interval)
+                yield tally.row(name, f"{sizes[0]}, {sizes[1]}", estimator + mark, kind)
 
 
 def at_locations(
@@ -207,7 +207,7 @@ TABLES: dict[str, Callable[[int, int], Iterator[str]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=200)
-    parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--resamples", type=int, default=240)
     parser.add_argument("--only", default=",".join(TABLES))
     options = parser.parse_args()
     for name in options.only.split(","):

@@ -1,4 +1,4 @@
-"""Time and peak memory of ecology's tables for a million records: independent ones, histories, rates, activity.
+"""Time and peak memory of ecology's tables for a million records: from independent ones to activity.
 
     python benchmarks/ecology_rows.py [--rows 1e6] [--locations 500] [--only NAME …]
 
