@@ -354,9 +354,8 @@ def _activity_json(result: SurveyActivity) -> dict[str, object]:
 
 def _print_overlap(result: SurveyOverlap) -> None:
     for pair, one in result.pairs.items():
-        typer.echo(
-            f"{pair[0]} ({one.sizes[0]:,} records) and {pair[1]} ({one.sizes[1]:,}), {result.times.clock}:"
-        )
+        names = f"{pair[0]} ({one.sizes[0]:,} records) and {pair[1]} ({one.sizes[1]:,})"
+        typer.echo(f"{names}, by {result.times.clock}:")
         for name in ("dhat1", "dhat4", "dhat5"):
             chosen = "  ← for samples of these sizes" if name == one.estimator else ""
             typer.echo(f"  {name}: {_span(getattr(one, name))}{chosen}")
