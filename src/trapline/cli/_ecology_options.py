@@ -13,8 +13,7 @@ from trapline.cli._common import note
 from trapline.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from trapline.ecology import Records, Stations
-    from trapline.ecology.written import Target
+    from trapline.ecology import Records, Stations, Target
 
 RecordsFile = Annotated[
     Path,
