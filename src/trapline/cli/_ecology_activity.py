@@ -49,7 +49,7 @@ Places = Annotated[
 Latitude = Annotated[float | None, typer.Option(help="For --sun: of all records, degrees north.")]
 Longitude = Annotated[float | None, typer.Option(help="For --sun: of all records, degrees east.")]
 OverOption = Annotated[
-    str, typer.Option("--over", help="Intervals over records or locations; auto: locations from 15 on.")
+    str, typer.Option("--over", help="Intervals over records or locations; auto: locations from 10 on.")
 ]
 Resamples = Annotated[int, typer.Option(min=100, help="Samples drawn anew for intervals.")]
 Minutes = Annotated[float | None, typer.Option(min=0, help="Count records at least so many minutes apart.")]

@@ -35,8 +35,8 @@ Over = Literal["auto", "records", "locations"]
 """What is drawn anew for an interval; `auto`: locations where enough of them are known, else records."""
 
 LEAST_RECORDS = 5
-LEAST_LOCATIONS = 15
-"""Fewer drawn with replacement give intervals that are too short."""
+LEAST_LOCATIONS = 10
+"""Of fewer nothing can be told of how they differ."""
 _PEAK_GRID = 4096
 _TAILS = (0.025, 0.975)
 
