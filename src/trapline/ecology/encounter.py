@@ -27,6 +27,7 @@ _NEEDED = {
     "radius": "how far the camera sees one, metres (--radius)",
     "angle": "the arc that the camera sees, degrees (--angle)",
 }
+_FEW_LOCATIONS = 20
 _Z = 1.959963984540054
 
 

@@ -8,17 +8,14 @@ the estimate then lies below the truth (`benchmarks/ecology_coverage.py` counts 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student_t
 
 from trapline.ecology.circular import Floats
 from trapline.ecology.curves import ActivityCurve
 from trapline.ecology.overlap_estimators import ADJUST, Estimator, binned_estimates
-from trapline.ecology.resampling import BINS, BinnedDensities
+from trapline.ecology.resampling import BINS, BinnedDensities, widening
 from trapline.metrics import Estimate
 
 Made = dict[Estimator, Floats]
@@ -96,18 +93,11 @@ def limits(
         low, high = _invert(tried, np.stack([each[name] for each in samples]), value)
         low = min(max(low, float(shifted[name].low or 0.0)), value)
         high = max(high, float(shifted[name].high or 0.0))
-        wider = 1.0 if locations is None else _widening(locations)
+        wider = 1.0 if locations is None else widening(locations)
         out[name] = Estimate(
             value, max(0.0, value - wider * (value - low)), min(1.0, value + wider * (high - value))
         )
     return out
-
-
-def _widening(locations: int) -> float:
-    """What limits of a bootstrap over few locations are too near by."""
-    return float(student_t.ppf(_TAILS[1], locations - 1) / norm.ppf(_TAILS[1])) * math.sqrt(
-        locations / (locations - 1)
-    )
 
 
 def _shares(curve: ActivityCurve) -> Floats:

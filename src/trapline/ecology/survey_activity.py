@@ -282,8 +282,8 @@ def _with_note(times: DayTimes, asked: Over, drawn: Sequence[str]) -> DayTimes:
     if asked != "auto" or "records" not in drawn or times.table["location_id"].is_null().all():
         return times
     few = (
-        f"some species are known at fewer than {LEAST_LOCATIONS} locations: their intervals are over records, "
-        "and too short where locations differ"
+        f"some species are known at fewer than {LEAST_LOCATIONS} locations: their intervals are over "
+        "records, and too short where locations differ"
     )
     return replace(times, notes=(*times.notes, few))
 
