@@ -80,7 +80,7 @@ def drawn_locations(locations: int, resamples: int, rng: np.random.Generator) ->
 
 
 def widening(locations: int) -> float:
-    """By what limits of so few locations drawn anew are too near: Student's t, and a spread that is too small."""
+    """What limits of so few locations drawn anew are too near by: Student's t, and too small a spread."""
     share = float(student_t.ppf(0.975, locations - 1) / norm.ppf(0.975))
     return share * math.sqrt(locations / (locations - 1))
 
