@@ -63,7 +63,10 @@ def write_tables(folder: Path, rows: int, locations: int, seed: int = 0) -> tupl
 
 
 def commands(folder: Path, records: Path, stations: Path) -> dict[str, list[str]]:
-    """What is measured, by name. Each writes tables into the folder."""
+    """What is measured, by name; a further command of `trapline ecology` is a further entry.
+
+    Each writes its tables into the folder.
+    """
     tables = [str(records), "--stations", str(stations)]
 
     def out(name: str) -> list[str]:

@@ -331,12 +331,17 @@ def smallest_train(bench: Bench) -> str:
     )
 
 
+def smallest_ecology_rows(bench: Bench) -> str:
+    return bench.run("ecology_rows.py", "--rows", 2000, "--locations", 5)
+
+
 PLAIN = {
     "big_catalog.py": (smallest_big_catalog, "| split by location |"),
     "buckets.py": (smallest_buckets, "| server killed and started again"),
     "clients.py": (smallest_clients, "the same"),
     "coverage.py": (smallest_coverage, "| 0.9 | 25 | unequal | 0% |"),
     "ecology_coverage.py": (smallest_ecology_coverage, "| 40 species, many rare | 100 | 2 | the whole |"),
+    "ecology_rows.py": (smallest_ecology_rows, "| rates |"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "many_rows.py": (smallest_many_rows, "| split by event |"),
     "gateway.py": (smallest_gateway, "Triton, v2"),

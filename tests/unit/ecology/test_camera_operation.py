@@ -40,15 +40,17 @@ def test_known_hours_count_as_they_are(tmp_path: Path) -> None:
     stations = read_stations(write(tmp_path, "s.csv", text))
     days = camera_operation(stations).days
     np.testing.assert_allclose(days[:, :3], [[0.5, 1, 1], [NAN, 0.375, 1], [NAN, NAN, 0.25]])
-    last: list[list[float]] = [
-        [1, 1, 1, 0.75, NAN, NAN, NAN],
-        [1, 1, 1, 1, 1, 0.625, NAN],
-        [1, 20 / 24, 0, 0, 0, 0, 0],
-    ]
+    last = np.array(
+        [
+            [1, 1, 1, 0.75, NAN, NAN, NAN],
+            [1, 1, 1, 1, 1, 0.625, NAN],
+            [1, 20 / 24, 0, 0, 0, 0, 0],
+        ]
+    )
     np.testing.assert_allclose(days[:, -7:], last)
     nights = camera_operation(stations, occasion_start=12)
-    np.testing.assert_allclose(nights.days[:, :3], [[1, 1, 1], [NAN, 0.875, 1], [NAN, NAN, 0.75]])
-    ends: list[list[float]] = [[1, 1, 0.25, NAN, NAN], [1, 1, 1, 1, 0.125], [8 / 24, 0, 0, 0, 0]]
+    np.testing.assert_allclose(nights.days[:, :3], np.array([[1, 1, 1], [NAN, 0.875, 1], [NAN, NAN, 0.75]]))
+    ends = np.array([[1, 1, 0.25, NAN, NAN], [1, 1, 1, 1, 0.125], [8 / 24, 0, 0, 0, 0]])
     np.testing.assert_allclose(nights.days[:, -6:-1], ends)
     assert camera_operation(stations, hours="noon").days[0, 0] == 0.5
     assert camera_operation(stations, hours="whole").days[0, [0, 42]].tolist() == [1, 1]

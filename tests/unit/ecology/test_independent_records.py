@@ -52,11 +52,11 @@ def test_exactly_so_many_minutes_are_enough_and_one_moment_is_one_record() -> No
 
 
 @given(
-    minutes=st.lists(st.integers(0, 300), min_size=1, max_size=30),
+    minutes=st.lists(st.integers(0, 300), min_size=1, max_size=12),
     gap=st.integers(0, 90),
     labels=st.data(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_independence_by_its_definition(minutes: list[int], gap: int, labels: st.DataObject) -> None:
     names = labels.draw(st.lists(st.sampled_from("xy"), min_size=len(minutes), max_size=len(minutes)))
     records = records_at(minutes, names)
