@@ -27,7 +27,7 @@ from trapline.cli._ecology_options import (
 from trapline.errors import UsageError
 
 if TYPE_CHECKING:
-    from trapline.ecology import Density, Overlap, Richness, SurveyActivity, SurveyOverlap
+    from trapline.ecology import Density, Overlap, Richness, Stations, SurveyActivity, SurveyOverlap
     from trapline.metrics import Estimate
 
 Species = Annotated[
