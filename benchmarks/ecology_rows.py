@@ -1,4 +1,4 @@
-"""Time and peak memory of ecology's tables for a million records: independent ones, histories, rates.
+"""Time and peak memory of ecology's tables for a million records: from independent ones to activity.
 
     python benchmarks/ecology_rows.py [--rows 1e6] [--locations 500] [--only NAME …]
 
@@ -90,6 +90,12 @@ def commands(folder: Path, records: Path, stations: Path) -> dict[str, list[str]
             *("ecology", "rates", *tables, "--months", str(folder / "months.csv"), *out("rates.csv")),
             *("--by-location", str(folder / "locations.csv")),
         ],
+        "activity": ["ecology", "activity", str(records), *out("activity.csv")],
+        "activity by the sun": [
+            *("ecology", "activity", str(records), "--sun", "average", "--timezone", "+01:00"),
+            *("--latitude", "47.2", "--longitude", "6.5", *out("sun.csv")),
+        ],
+        "overlap": ["ecology", "overlap", str(records), "--species", "species 0,species 1"],
     }
 
 

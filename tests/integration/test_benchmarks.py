@@ -113,6 +113,10 @@ def smallest_buckets(bench: Bench) -> str:
     )
 
 
+def smallest_ecology_coverage(bench: Bench) -> str:
+    return bench.run("ecology_coverage.py", "--sets", 2, "--resamples", 100, "--only", "level,diversity")
+
+
 def smallest_many_rows(bench: Bench) -> str:
     small = ("--rows", 500, "--sequences", 300, "--folder", bench.folder / "many")
     return bench.run("many_rows.py", *small, "--only", "explore", "split by event")
@@ -341,6 +345,7 @@ PLAIN = {
     "clients.py": (smallest_clients, "the same"),
     "coverage.py": (smallest_coverage, "| 0.9 | 25 | unequal | 0% |"),
     "occupancy_coverage.py": (smallest_occupancy_coverage, "| scores, 100 audited elsewhere | psi |"),
+    "ecology_coverage.py": (smallest_ecology_coverage, "| 40 species, many rare | 100 | 2 | the whole |"),
     "ecology_rows.py": (smallest_ecology_rows, "| rates |"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "many_rows.py": (smallest_many_rows, "| split by event |"),
