@@ -296,7 +296,7 @@ def _labels(text: str | None) -> list[str]:
 
 
 def _roles(column: list[str] | None) -> dict[str, str]:
-    return roles_of(column, "--columns")
+    return roles_of(column, "--column")
 
 
 def _stations(
