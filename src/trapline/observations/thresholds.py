@@ -11,11 +11,13 @@ import polars as pl
 
 from trapline.errors import DataError, UsageError, name_some
 from trapline.prediction import Predictions
-from trapline.tables import read_flat_table
+from trapline.tables import MISSING, Reading, open_reading, read_flat_table
 from trapline.taxonomy import LEVELS
 
 _NEEDED = ("of", "name", "threshold", "chosen", "level", "model")
 _NEVER = math.inf
+_NAMES = tuple(f"name={word}" for word in MISSING)
+"""A label may be called NA."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def thresholds_for(given: Path | str | Mapping[str, float], predictions: Predict
     if isinstance(given, Mapping):
         return _by_hand(given, predictions)
     path = Path(given)
-    table = read_flat_table(path, _NEEDED)
+    with open_reading(Reading(not_missing=_NAMES, strict=True)):
+        table = read_flat_table(path, _NEEDED)
     rows = table.filter(pl.col("chosen").is_not_null())
     if rows.is_empty():
         raise DataError(f"{path} has no chosen threshold: write it with `trapline evaluate … --thresholds`.")
