@@ -303,6 +303,7 @@ def _check(card: Card, path: Path) -> None:
             f"{path} is a model of taxa: what its ranks promise rests on its own calibration, and few labels "
             "cannot promise it anew. Train it again with these photos."
         )
+    card.refuse_chosen_thresholds()
     if card.batch == "event":
         raise UsageError(
             f"{path} looks at all photos of an event together. Predict the labelled events with it, and "

@@ -213,7 +213,7 @@ def _size(groups: ArrayLike, correlation: float, confidence: float) -> float:
     """The effective size after Student's correction for few groups."""
     from scipy.special import ndtri, stdtrit  # of `scipy.stats` each call takes ten times as long
 
-    count = int(_codes(groups).max()) + 1
+    count = _number(np.asarray(groups))
     if count < 2:
         return 0.0
     correction = (ndtri(confidence) / stdtrit(count - 1, confidence)) ** 2
@@ -283,15 +283,20 @@ def choose_threshold(
         )
         return min((lower_bound(hits[:count], axes[0][:count], confidence, alike[0]), *others))
 
-    kept = None
+    kept = 0
     for count in _counts(values, axes, alike, promise, confidence):
-        groups_there = int(_codes(axes[0][:count]).max()) + 1
-        tried_at = confidence if kept is None else surer_than(confidence)
-        if groups_there < FEW_LOCATIONS or bound(count, tried_at) < promise:
+        tried_at = surer_than(confidence) if kept else confidence
+        if _number(axes[0][:count]) < FEW_LOCATIONS or bound(count, tried_at) < promise:
             break
-        right_there = int(hits[:count].sum())
-        kept = Promise(float(values[count - 1]), count, right_there, groups_there, bound(count, confidence))
-    return kept
+        kept = count
+    if not kept:
+        return None
+    right_there, groups_there = int(hits[:kept].sum()), _number(axes[0][:kept])
+    return Promise(float(values[kept - 1]), kept, right_there, groups_there, bound(kept, confidence))
+
+
+def _number(groups: npt.NDArray[np.int64]) -> int:
+    return int(_codes(groups).max()) + 1
 
 
 def _counts(

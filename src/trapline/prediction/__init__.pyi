@@ -64,6 +64,7 @@ from .parts import whole_events as whole_events
 from .pooling import Blanks as Blanks
 from .pooling import PooledTable as PooledTable
 from .pooling import Rows as Rows
+from .pooling import facts_of_pooled as facts_of_pooled
 from .pooling import pool_events as pool_events
 from .pooling import pool_table as pool_table
 from .ranks import Ranks as Ranks

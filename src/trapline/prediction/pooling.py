@@ -13,8 +13,8 @@ import polars as pl
 
 from trapline.catalog import Catalog, event_key, frame_order
 from trapline.errors import DataError, UsageError
-from trapline.models import EventPooling, PoolingMethod
-from trapline.prediction.facts import Pooled, PooledBy, PredictionFacts
+from trapline.models import Card, EventPooling, PoolingMethod
+from trapline.prediction.facts import Pooled, PooledBy, PredictionFacts, facts_of_card
 from trapline.prediction.frames import Floats, apply_pooling, keep_blanks_of_frames, pool_nodes
 from trapline.prediction.location_answers import answer_by_location
 from trapline.prediction.parts import Media, SideBySide, Table, whole, whole_catalog
@@ -129,6 +129,14 @@ def pool_events(
     return Predictions(
         table.hstack(numbers), predictions.labels, rows, predictions.model, predictions.task, facts
     )
+
+
+def facts_of_pooled(card: Card, rows: Rows) -> PredictionFacts:
+    """What predictions of a model say of themselves, pooled as its card says and not otherwise."""
+    facts, pooling = facts_of_card(card), card.event or EventPooling()
+    by = PooledBy(method=pooling.method, by_label=dict(pooling.by_label), selected_on=pooling.selected_on)
+    blanks: Blanks = "own" if rows == "media" and BLANK in card.labels else "event"
+    return replace(facts, pooled=Pooled(how=by, without_box=1.0, place_days=None, blanks=blanks))
 
 
 @dataclass(frozen=True)
