@@ -55,7 +55,7 @@ def served(*arguments: str) -> Iterator[str]:
         assert process.stdout is not None
         yield next(filter(None, (re.search(r"http://\S+", line) for line in process.stdout)))[0]
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.fixture(scope="module")
