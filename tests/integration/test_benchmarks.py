@@ -193,6 +193,10 @@ def smallest_thresholds(bench: Bench) -> str:
     return bench.run("thresholds.py", bench.field, "--draws", 1, "--sites", 20)
 
 
+def smallest_shares_kept(bench: Bench) -> str:
+    return bench.run("shares_kept.py", "--draws", 1)
+
+
 def smallest_coverage(bench: Bench) -> str:
     return bench.run("coverage.py", "--sets", 2, "--promises", 1, "--pool", 200)
 
@@ -331,6 +335,7 @@ PLAIN = {
     "big_catalog.py": (smallest_big_catalog, "| split by location |"),
     "buckets.py": (smallest_buckets, "| server killed and started again"),
     "clients.py": (smallest_clients, "the same"),
+    "shares_kept.py": (smallest_shares_kept, "| loses at most |"),
     "coverage.py": (smallest_coverage, "| 0.9 | 42 | unequal | 0% |"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "many_rows.py": (smallest_many_rows, "| split by event |"),
