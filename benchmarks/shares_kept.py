@@ -2,14 +2,15 @@
 
     python benchmarks/shares_kept.py [--draws 20]
 
-Ten labels, some of them rare, which may occur together. In a new season each is more or less common (its log
-odds move by a normal of standard deviation `moved`), and the model, calibrated where it learnt, may be off
-there (its log odds are shifted by a normal of standard deviation `off`, one a label: it looks otherwise).
-From the answers for 100, 300 or 1000 media the shares are estimated (`trapline.metrics.estimate_shares`), with so
-many of the old ones kept, and the answers shifted to them. The table has the mean log loss afterwards over that
-before, of all sizes; under 1 it was worth while. *Loses at most*: where it loses most beside the best number for
-that line, no shift among them. `KEPT` of `trapline.ensemble.shares` is the number that loses least there: how
-often seasons move, and models are off, is not known.
+Ten labels, some of them rare, which may occur together. In a new season each is more or less common
+(its log odds move by a normal of standard deviation `moved`), and the model, calibrated where it learnt,
+may be off there (its log odds are shifted by a normal of standard deviation `off`, one a label: it looks
+otherwise). From the answers for 100, 300 or 1000 media the shares are estimated
+(`trapline.metrics.estimate_shares`), with so many of the old ones kept, and the answers shifted to them.
+The table has the mean log loss afterwards over that before, of all sizes; under 1 it was worth while.
+*Loses at most*: where it loses most beside the best number for that line, no shift among them. `KEPT` of
+`trapline.ensemble.shares` is the number that loses least there: how often seasons move, and models are
+off, is not known.
 """
 
 from __future__ import annotations

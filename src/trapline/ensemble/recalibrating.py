@@ -355,14 +355,17 @@ def _of_events(
     if card.event is None:
         return None, {}
     events = _ShownEvents.of(judged)
-    methods = card.event.model_copy(update={"calibration": Calibration()})
+    base = Calibration(exclusive=card.calibration.exclusive)
+    methods = card.event.model_copy(update={"calibration": base})
 
     def pooled(calibration: Calibration) -> Floats:
         media = apply_calibration(logits[events.rows], calibration, card.task, card.labels)
         made = apply_pooling(media, events.weights, events.codes, methods, card.task, card.labels)
-        return pooled_logits(made, card.task)
+        return pooled_logits(made, methods.form(card.task))
 
     current = card.event.calibration
+    if current.exclusive != base.exclusive:  # of an older version, which read each label by itself
+        current = base
 
     def fitted(values: Floats, inside: npt.NDArray[np.bool_]) -> Calibration:
         own, keys = events.truth[inside], events.keys[inside]

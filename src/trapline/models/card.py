@@ -116,7 +116,8 @@ class EventPooling(BaseModel):
     Attributes:
         method: for every label that `by_label` does not name.
         by_label: label -> method.
-        calibration: from the pooled log odds to probabilities.
+        calibration: from the pooled log odds to probabilities; `exclusive` where events are answered by a
+            softmax, as a model is whose labels exclude each other.
         selected_on: for people: on which events the methods and the calibration were chosen.
         metrics: metric name -> value and interval, of events.
         metrics_on: for people: which events, and by which models they were predicted.
@@ -130,6 +131,11 @@ class EventPooling(BaseModel):
     selected_on: str = ""
     metrics: dict[str, Interval] = {}
     metrics_on: str = ""
+
+    def form(self, task: str) -> str:
+        """`single-label` where the answers for an event sum to 1: of one label, or of labels that exclude
+        each other; else `multi-label`."""
+        return "single-label" if self.calibration.exclusive else task
 
     def without_figures(self) -> EventPooling:
         """How to pool alone, as predictions keep it."""
@@ -302,6 +308,11 @@ class Card(BaseModel):
         if chosen.level != level or chosen.pooled != (level == "event"):
             return [usual] * len(self.labels)
         return [self.thresholds.get(label, math.inf) for label in self.labels]
+
+    @property
+    def pooling(self) -> EventPooling:
+        """How the media of an event are pooled, also where training did not look at events."""
+        return self.event or EventPooling(calibration=Calibration(exclusive=self.calibration.exclusive))
 
     def refuse_chosen_thresholds(self) -> None:
         """Refuse to make other probabilities of a model whose thresholds were chosen for those that it has.

@@ -11,7 +11,8 @@ the next. Of the probabilities p of one label in the n frames of an event,
 - `first` that of the first good frame, as published pipelines do.
 
 An event is blank only if all of its frames are: for the label `blank`, `max` takes the least p and `noisy-or`
-∏ p. The labels of a single-label model are then scaled to sum to 1. With two labels that makes `mean-logit`
+∏ p. The labels of a single-label model, and of one whose labels exclude each other, are then scaled to sum
+to 1. With two labels that makes `mean-logit`
 and `geometric-mean` the same (both average the logit between the two). With more they differ:
 `geometric-mean` is the softmax of the mean logits, and one frame that rules a label out weighs there as much
 as in `mean-logit`; but a frame that is sure of a label (p near 1, long odds) weighs more in `mean-logit`,
@@ -64,10 +65,11 @@ def apply_pooling(
     pooled = np.stack(columns, axis=1)
     if not whole:
         pooled[pooled <= 2 * _LEAST] = 0  # what no frame tells of
-    if task == "single-label":
+    form = pooling.form(task)
+    if form == "single-label":
         pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-300 if whole else 1)
     if pooling.calibration.method != "none":
-        pooled = apply_calibration(pooled_logits(pooled, task), pooling.calibration, task, labels)
+        pooled = apply_calibration(pooled_logits(pooled, form), pooling.calibration, task, labels)
     pooled[np.bincount(codes, weights) == 0] = np.nan
     return pooled
 
@@ -167,6 +169,6 @@ def pool_frames(probabilities: npt.NDArray[np.float32], card: Card) -> npt.NDArr
     """One event's frames, [frames, labels], all good and of equal weight, as the card says: [labels]."""
     weights = np.full(len(probabilities), 1 / len(probabilities))
     codes = np.zeros(len(probabilities), np.int64)
-    pooling = card.event or EventPooling()
-    pooled = apply_pooling(probabilities.astype(np.float64), weights, codes, pooling, card.task, card.labels)
+    values = probabilities.astype(np.float64)
+    pooled = apply_pooling(values, weights, codes, card.pooling, card.task, card.labels)
     return np.asarray(pooled[0], np.float32)
