@@ -37,7 +37,7 @@ from trapline.models import (
     read_graph,
     write_model_file,
 )
-from trapline.prediction import Predictions, apply_pooling, pooled_logits, probability_columns
+from trapline.prediction import Predictions, apply_pooling, event_form, pooled_logits, probability_columns
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -361,7 +361,7 @@ def _of_events(
     def pooled(calibration: Calibration) -> Floats:
         media = apply_calibration(logits[events.rows], calibration, card.task, card.labels)
         made = apply_pooling(media, events.weights, events.codes, methods, card.task, card.labels)
-        return pooled_logits(made, methods.form(card.task))
+        return pooled_logits(made, event_form(base, card.task))
 
     current = card.event.calibration
     if current.exclusive != base.exclusive:  # of an older version, which read each label by itself

@@ -132,11 +132,6 @@ class EventPooling(BaseModel):
     metrics: dict[str, Interval] = {}
     metrics_on: str = ""
 
-    def form(self, task: str) -> str:
-        """`single-label` where the answers for an event sum to 1: of one label, or of labels that exclude
-        each other; else `multi-label`."""
-        return "single-label" if self.calibration.exclusive else task
-
     def without_figures(self) -> EventPooling:
         """How to pool alone, as predictions keep it."""
         return self.model_copy(update={"metrics": {}, "metrics_on": ""})

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.metrics import log_odds, sigmoid
-from trapline.models import Card, EventPooling, PoolingMethod, apply_calibration
+from trapline.models import Calibration, Card, EventPooling, PoolingMethod, apply_calibration
 from trapline.taxonomy import BLANK, Hierarchy
 
 Floats = npt.NDArray[np.float64]
@@ -65,13 +65,24 @@ def apply_pooling(
     pooled = np.stack(columns, axis=1)
     if not whole:
         pooled[pooled <= 2 * _LEAST] = 0  # what no frame tells of
-    form = pooling.form(task)
+    form = event_form(pooling.calibration, task)
     if form == "single-label":
         pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-300 if whole else 1)
     if pooling.calibration.method != "none":
         pooled = apply_calibration(pooled_logits(pooled, form), pooling.calibration, task, labels)
     pooled[np.bincount(codes, weights) == 0] = np.nan
     return pooled
+
+
+def event_form(calibration: Calibration, task: str) -> str:
+    """`single-label` where the answers for an event sum to 1: of one label, or of labels that exclude each
+    other; else `multi-label`.
+
+    Args:
+        calibration: of events.
+        task: of the model.
+    """
+    return "single-label" if calibration.exclusive else task
 
 
 def keep_blanks_of_frames(own: Floats, pooled: Floats, labels: Sequence[str]) -> Floats:

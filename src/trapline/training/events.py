@@ -31,7 +31,7 @@ from trapline.models import (
     choose_calibration,
     fit_calibration,
 )
-from trapline.prediction import apply_pooling, pool_column, pooled_logits
+from trapline.prediction import apply_pooling, event_form, pool_column, pooled_logits
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.arrays import Flags, Floats, Rows
 from trapline.training.selection import Selected
@@ -252,7 +252,7 @@ class _Chooser:
             self.pooled(index, method, self.labels[index])[inside] for index, method in enumerate(methods)
         ]
         table = np.stack(columns, axis=1)
-        form = EventPooling(calibration=self._base).form(self.recipe.task)
+        form = event_form(self._base, self.recipe.task)
         if form == "single-label":
             table = table / table.sum(axis=1, keepdims=True)
         return pooled_logits(table, form)
