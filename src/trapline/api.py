@@ -65,6 +65,7 @@ __all__ = [
     "export",
     "export_detector",
     "export_saved_model",
+    "export_thresholds",
     "get_model",
     "import_model",
     "lean_on_nearby",
@@ -1295,6 +1296,28 @@ def export(
         seven_bits=seven_bits,
         seed=seed,
     )
+
+
+@checked
+def export_thresholds(model: Model, output: Output, *, thresholds: File) -> Path:
+    """Write a model again with thresholds of its labels, by which all that it predicts is answered then.
+
+    Args:
+        model: a classifier.
+        output: the new model file.
+        thresholds: the table that `evaluate` wrote of this model's predictions.
+
+    Raises:
+        UsageError: a backbone, or a model of taxa, whose ranks have thresholds.
+        DataError: a table of another model, or of probabilities that became others afterwards.
+    """
+    from trapline.models import read_graph, write_model_file
+    from trapline.observations import with_thresholds
+
+    refuse_own_input(output, model, thresholds)
+    opened = open_model(model)
+    card = with_thresholds(opened.card, opened.fingerprint, Path(thresholds))
+    return write_model_file(read_graph(opened), card, Path(output))
 
 
 @checked

@@ -197,6 +197,10 @@ def smallest_thresholds(bench: Bench) -> str:
     return bench.run("thresholds.py", bench.field, "--draws", 1, "--sites", 20)
 
 
+def smallest_shares_kept(bench: Bench) -> str:
+    return bench.run("shares_kept.py", "--draws", 1)
+
+
 def smallest_coverage(bench: Bench) -> str:
     return bench.run("coverage.py", "--sets", 2, "--promises", 1, "--pool", 200)
 
@@ -347,6 +351,8 @@ PLAIN = {
     "occupancy_coverage.py": (smallest_occupancy_coverage, "| scores, 100 audited elsewhere | psi |"),
     "ecology_coverage.py": (smallest_ecology_coverage, "| 40 species, many rare | 100 | 2 | the whole |"),
     "ecology_rows.py": (smallest_ecology_rows, "| rates |"),
+    "shares_kept.py": (smallest_shares_kept, "| loses at most |"),
+    "coverage.py": (smallest_coverage, "| 0.9 | 42 | unequal | 0% |"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "many_rows.py": (smallest_many_rows, "| split by event |"),
     "gateway.py": (smallest_gateway, "Triton, v2"),

@@ -27,6 +27,13 @@ def run(
             "--format", help="saved-model: for TensorFlow Serving; name a folder, as species_model/1."
         ),
     ] = None,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            help="The model file with the thresholds of this table, which `evaluate --thresholds` wrote of "
+            "its predictions: all that it predicts is answered by them then."
+        ),
+    ] = None,
     calibrate: Annotated[
         Path | None,
         typer.Option(
@@ -78,10 +85,14 @@ def run(
     from trapline.errors import UsageError
 
     common.refuse_to_overwrite(output, force)
-    if int8 + detector + (format is not None) != 1 or format not in (None, "saved-model"):
+    if int8 + detector + (format is not None) + (thresholds is not None) != 1 or format not in (
+        None,
+        "saved-model",
+    ):
         raise UsageError(
-            "Say what to export to: --int8, a model file in eight bits; --format saved-model, a folder for "
-            "TensorFlow Serving; or --detector, a detector's ONNX file that says how it is read."
+            "Say what to export to: --int8, a model file in eight bits; --thresholds, a model file with "
+            "thresholds of its labels; --format saved-model, a folder for TensorFlow Serving; or --detector, "
+            "a detector's ONNX file that says how it is read."
         )
     if not detector and {layout, side, channels, licence, categories} != {None}:
         raise UsageError(
@@ -106,6 +117,9 @@ def run(
         )
         _show_detector(exported, output, json)
         return
+    if thresholds is not None:
+        _with_thresholds(model, output, thresholds, json)
+        return
     if calibrate is None:
         raise UsageError("--int8 needs the photos of the training: --calibrate CATALOG.")
     done = api.export(model, output, calibrate=calibrate, media=media, seven_bits=seven_bits, seed=seed)
@@ -122,6 +136,21 @@ def _show_detector(detector: Detector, output: Path, json: bool) -> None:
         f"Wrote {output}: finds {', '.join(detector.categories)} in pictures of {size.height} × "
         f"{size.width} pixels."
     )
+
+
+def _with_thresholds(model: str, output: Path, thresholds: Path, json: bool) -> None:
+    from trapline import api
+    from trapline.models import ModelFile
+
+    made = ModelFile(api.export_thresholds(model, output, thresholds=thresholds))
+    chosen = made.card.chosen_labels
+    assert chosen is not None
+    if json:
+        facts = {"output": output.as_posix(), "fingerprint": made.fingerprint}
+        own = {"thresholds": made.card.thresholds, "chosen_labels": chosen.model_dump(mode="json")}
+        common.print_json(facts | own, indent=1)
+        return
+    typer.echo(f"Wrote {output}: thresholds {chosen.describe()}.")
 
 
 def _saved_model(model: str, output: Path, signature: TfSignature, json: bool) -> None:

@@ -24,7 +24,7 @@ def run(
     ] = None,
     keep: Annotated[
         float, typer.Option(min=0, help="So many media of the old shares count beside the new.")
-    ] = 100.0,
+    ] = 300.0,
     force: Force = False,
 ) -> None:
     """Shift answers to the label shares of their media, which are estimated of the answers themselves."""

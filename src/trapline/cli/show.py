@@ -214,6 +214,7 @@ def _lines(model: ModelFile, path: AnyPath) -> Iterator[tuple[str, str]]:
         ("heads", ", ".join(head["name"] for head in card.taxonomy.get("heads", ()))),
         ("roll-up", _promise(card)),
         ("thresholds", ", ".join(f"{label} {value:.2f}" for label, value in card.thresholds.items())),
+        ("thresholds are", "" if card.chosen_labels is None else card.chosen_labels.describe()),
         ("split", _split(card)),
     )
     yield from _training(card)

@@ -28,8 +28,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
-from trapline.catalog import Catalog, find_root, name_root
+from trapline.catalog import Catalog, ScannedCatalog, find_root, name_root
 from trapline.cluster.attempt import Attempt
 from trapline.cluster.plan import Plan
 from trapline.errors import DataError, UsageError
@@ -141,15 +142,32 @@ class RunFolder:
         return self._keep(catalog, self.path / "catalog.parquet")
 
     def whole_catalog(self, plan: Plan) -> Catalog:
-        """The catalog of a plan: that of which its media are a part, or else of these.
+        """The catalog of a plan: that of which its media are a part, or else of these, read a part at a time.
 
         Raises:
             DataError: a file is missing, or another than that which was planned.
         """
         if plan.around is None:
-            parts = [self.part(plan, number) for number in range(len(plan.shards))]
-            return replace(parts[0], table=pl.concat([part.table for part in parts]))
+            first = self.part(plan, 0)
+            rows = register_io_source(lambda *asked: self._rows(plan, *asked), schema=first.table.schema)
+            return ScannedCatalog(rows, first.root, first.source, first.facts, rows=plan.media)
         return replace(self._planned(self.path / "catalog.parquet", plan.around), root=self.root(plan))
+
+    def _rows(
+        self,
+        plan: Plan,
+        columns: list[str] | None,
+        predicate: pl.Expr | None,
+        most: int | None,
+        _at_once: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        """The media of each shard, of those that Polars asks for."""
+        left = plan.media if most is None else most
+        for number in range(len(plan.shards)):
+            table = self.part(plan, number).table[:left]
+            left -= len(table)
+            table = table if predicate is None else table.filter(predicate)
+            yield table if columns is None else table.select(columns)
 
     def _part(self, number: int) -> AnyPath:
         return self.path / "catalog" / f"{number:05}.parquet"

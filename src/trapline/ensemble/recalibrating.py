@@ -37,7 +37,7 @@ from trapline.models import (
     read_graph,
     write_model_file,
 )
-from trapline.prediction import Predictions, apply_pooling, pooled_logits, probability_columns
+from trapline.prediction import Predictions, apply_pooling, event_form, pooled_logits, probability_columns
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -303,6 +303,7 @@ def _check(card: Card, path: Path) -> None:
             f"{path} is a model of taxa: what its ranks promise rests on its own calibration, and few labels "
             "cannot promise it anew. Train it again with these photos."
         )
+    card.refuse_chosen_thresholds()
     if card.batch == "event":
         raise UsageError(
             f"{path} looks at all photos of an event together. Predict the labelled events with it, and "
@@ -354,14 +355,17 @@ def _of_events(
     if card.event is None:
         return None, {}
     events = _ShownEvents.of(judged)
-    methods = card.event.model_copy(update={"calibration": Calibration()})
+    base = Calibration(exclusive=card.calibration.exclusive)
+    methods = card.event.model_copy(update={"calibration": base})
 
     def pooled(calibration: Calibration) -> Floats:
         media = apply_calibration(logits[events.rows], calibration, card.task, card.labels)
         made = apply_pooling(media, events.weights, events.codes, methods, card.task, card.labels)
-        return pooled_logits(made, card.task)
+        return pooled_logits(made, event_form(base, card.task))
 
     current = card.event.calibration
+    if current.exclusive != base.exclusive:  # of an older version, which read each label by itself
+        current = base
 
     def fitted(values: Floats, inside: npt.NDArray[np.bool_]) -> Calibration:
         own, keys = events.truth[inside], events.keys[inside]

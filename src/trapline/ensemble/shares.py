@@ -22,8 +22,9 @@ from trapline.prediction import Predictions, SharesShift, probability_columns
 
 ALL = "all"
 """The name of the one group where nothing is told apart."""
-KEPT = 100.0
-"""Media of the old shares that count beside the new: chosen on the seasons of one camera and their halves."""
+KEPT = 300.0
+"""Media of the old shares that count beside the new: in simulated seasons this number loses
+least beside the best one where it loses most (`benchmarks/shares_kept.py`)."""
 
 Floats = npt.NDArray[np.float64]
 

@@ -138,9 +138,11 @@ def evaluate(
         "seed": seed,
     }
     heard = predictions.without_skipped()
+    measured_on = describe_measured_on(matched.counts, part, noun)
     thresholds = None
     if want is not None:
         by_label = thresholds_of(matched, resampling, want, predictions, level, over, taxonomy)
+        by_label = by_label.model_copy(update={"chosen_on": measured_on})
         thresholds = by_label.with_ranks(*choose_at_ranks(judged, heard, want=want.of_all, **of_ranks))
     few = describe_few(MeasuredAt.at(matched.media["location_id"].to_list()), predictions.facts)
     return Evaluation(
@@ -148,7 +150,7 @@ def evaluate(
         task=predictions.task,
         level=level,
         labels=matched.labels,
-        measured_on=describe_measured_on(matched.counts, part, noun),
+        measured_on=measured_on,
         part=part,
         model=predictions.model,
         model_info=predictions.facts,

@@ -310,6 +310,7 @@ def _put_together(
         bool(tallies.coarser),
     )
     counts = _counts(tallies, cells)
+    measured_on = describe_measured_on(counts, judge.part, NOUNS[head.level])
     curves = None if facts.kept is not None else judge.curves()
     seen = trained_on.saw(cells["location_id"])
     total = figures.total()
@@ -341,7 +342,7 @@ def _put_together(
         task=head.task,
         level=head.level,
         labels=labels,
-        measured_on=describe_measured_on(counts, judge.part, NOUNS[head.level]),
+        measured_on=measured_on,
         part=judge.part,
         model=head.model,
         model_info=facts,
@@ -369,7 +370,7 @@ def _put_together(
         wrong=tallies.wrong,
         ranks=None,
         coarser=list_coarser(tallies.coarser),
-        thresholds=_thresholds(judge, samples, seed),
+        thresholds=_thresholds(judge, samples, seed, measured_on),
         notes=told,
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -377,13 +378,13 @@ def _put_together(
     )
 
 
-def _thresholds(judge: _Judge, samples: int, seed: int) -> Thresholds | None:
+def _thresholds(judge: _Judge, samples: int, seed: int, chosen_on: str) -> Thresholds | None:
     if judge.thresholds is None or judge.want is None:
         return None
     tallies = judge.thresholds.ordered()
     if tallies is None:
         return None
-    return choose_thresholds(
+    chosen = choose_thresholds(
         tallies,
         judge.labels,
         judge.want,
@@ -397,6 +398,7 @@ def _thresholds(judge: _Judge, samples: int, seed: int) -> Thresholds | None:
         several=judge.several,
         unknown=judge.unknown,
     )
+    return chosen.model_copy(update={"chosen_on": chosen_on})
 
 
 def _leak(trained_on: Training) -> Leak:

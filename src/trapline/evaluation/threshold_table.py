@@ -14,7 +14,7 @@ from trapline.storage import replace_text
 COLUMNS = (
     *("of", "name", "threshold", "answered", "answers", "right", "precision", "recall"),
     *("chosen", "wanted", "elsewhere", "elsewhere_low", "elsewhere_high", "bound"),
-    *("level", "model", "made_by"),
+    *("level", "model", "made_by", "chosen_on"),
 )
 """`chosen` is empty on the curve, else `promised`, `reached here` or `not reached`."""
 
@@ -24,7 +24,7 @@ def write_thresholds(subjects: Sequence[SubjectThresholds], whose: Sequence[str]
 
     Args:
         subjects: the labels and ranks.
-        whose: level, model, and how the answers came of the model's.
+        whose: level, model, how the answers came of the model's, and on what was chosen.
         path: of the CSV.
     """
     text = io.StringIO(newline="")

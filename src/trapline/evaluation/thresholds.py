@@ -44,6 +44,7 @@ class Thresholds(ResultPart):
         over: what they were chosen on and judged at.
         groups: how many of these there are.
         made_by: how these came of the model's (`PredictionFacts.made_by`); empty of older versions.
+        chosen_on: for people: on which media.
         subjects: all labels alike, each label, each rank.
         together: the labels, each with its own.
         ranks: likewise of a model of taxa, whose answers stop at the finest rank that reaches its own.
@@ -56,6 +57,7 @@ class Thresholds(ResultPart):
     groups: int
     subjects: tuple[SubjectThresholds, ...]
     made_by: str = ""
+    chosen_on: str = ""
     together: TogetherThresholds | None
     ranks: TogetherThresholds | None = None
     blank: BlankThresholds | None = None
@@ -63,7 +65,8 @@ class Thresholds(ResultPart):
     @checked
     def save_csv(self, path: Output) -> Path:
         """Write the curves and what was chosen; `trapline write --thresholds` takes that."""
-        return write_thresholds(self.subjects, (self.level, self.model, self.made_by), Path(path))
+        whose = (self.level, self.model, self.made_by, self.chosen_on)
+        return write_thresholds(self.subjects, whose, Path(path))
 
     def with_ranks(
         self, subjects: Sequence[SubjectThresholds], together: TogetherThresholds | None

@@ -15,6 +15,7 @@ from .calibrated import fit_calibration as fit_calibration
 from .calibrated import scale_logits as scale_logits
 from .card import Calibration as Calibration
 from .card import Card as Card
+from .card import ChosenLabels as ChosenLabels
 from .card import EventPooling as EventPooling
 from .card import Export as Export
 from .card import ForeignOrigin as ForeignOrigin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing
 from trapline.metrics import Estimate
 from trapline.models.familiar import Familiar
@@ -115,7 +116,8 @@ class EventPooling(BaseModel):
     Attributes:
         method: for every label that `by_label` does not name.
         by_label: label -> method.
-        calibration: from the pooled log odds to probabilities.
+        calibration: from the pooled log odds to probabilities; `exclusive` where events are answered by a
+            softmax, as a model is whose labels exclude each other.
         selected_on: for people: on which events the methods and the calibration were chosen.
         metrics: metric name -> value and interval, of events.
         metrics_on: for people: which events, and by which models they were predicted.
@@ -192,6 +194,39 @@ class TrainedOn(BaseModel):
     only_location: str | None = None
 
 
+class ChosenLabels(BaseModel):
+    """Of which answers a card's thresholds of labels are, and how `evaluate` chose them.
+
+    Attributes:
+        level: of the answers: of `media`, an `event` or a `box`.
+        made_by: how these came of the model's (`PredictionFacts.made_by`).
+        pooled: by event, as the model does it.
+        wanted: label → what was wanted, as in `precision=0.95`.
+        promised: labels of whose threshold it can be said, with 90 % confidence, that this holds at other
+            locations.
+        never: labels that are no answers, because no threshold reached it.
+        chosen_on: for people: on what.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Literal["media", "event", "box"]
+    made_by: str
+    pooled: bool
+    wanted: dict[str, str]
+    promised: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    chosen_on: str = ""
+
+    def describe(self) -> str:
+        """For people."""
+        on = f" on {self.chosen_on}" if self.chosen_on else ""
+        kept = f"promised for {', '.join(self.promised)}" if self.promised else "promised for no label"
+        never = f"; never an answer: {', '.join(self.never)}" if self.never else ""
+        how = "pooled by event, " if self.pooled else ""
+        return f"of answers of the level {self.level}, {how}chosen{on}; {kept}{never}"
+
+
 class Card(BaseModel):
     """All that is needed to use a model file and to judge it.
 
@@ -207,6 +242,7 @@ class Card(BaseModel):
         event: how the media of an event are pooled; None if training did not look at events.
         thresholds: per label where one was chosen; of a model of taxa per rank (and `kind`): the least
             probability of an answer at that rank.
+        chosen_labels: of thresholds of labels that `evaluate` chose: of which answers they are; else None.
         taxonomy: of a model of taxa: the tree and its labels (`Taxonomy.from_json` reads it), the heads by
             name, and what the roll-up promises.
         recipe: the whole recipe, as JSON.
@@ -239,6 +275,7 @@ class Card(BaseModel):
     batch: Literal["media", "event"] = "media"
     event: EventPooling | None = None
     thresholds: dict[str, float] = {}
+    chosen_labels: ChosenLabels | None = Field(None, exclude_if=lambda chosen: chosen is None)
     taxonomy: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     split: dict[str, Any] = {}
@@ -254,6 +291,35 @@ class Card(BaseModel):
     notices: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     created: str = ""
+
+    def limits(self, level: Literal["media", "event"], usual: float) -> list[float]:
+        """The least probability of each label, in order: of a media, or of an event as the model pools it.
+
+        Infinite for a label that is never an answer; the usual one where none is known.
+        """
+        chosen = self.chosen_labels
+        if chosen is None:
+            return [self.thresholds.get(label, usual) for label in self.labels]
+        if chosen.level != level or chosen.pooled != (level == "event"):
+            return [usual] * len(self.labels)
+        return [self.thresholds.get(label, math.inf) for label in self.labels]
+
+    @property
+    def pooling(self) -> EventPooling:
+        """How the media of an event are pooled, also where training did not look at events."""
+        return self.event or EventPooling(calibration=Calibration(exclusive=self.calibration.exclusive))
+
+    def refuse_chosen_thresholds(self) -> None:
+        """Refuse to make other probabilities of a model whose thresholds were chosen for those that it has.
+
+        Raises:
+            UsageError: it is one.
+        """
+        if self.chosen_labels is not None:
+            raise UsageError(
+                f"{self.name} has thresholds that were chosen for its probabilities as they are. Take the "
+                "file without them, and choose them anew for what becomes of it (evaluate --thresholds)."
+            )
 
     @property
     def saw_crops(self) -> bool | None:
@@ -299,6 +365,13 @@ class Card(BaseModel):
         for label in self.labels:
             if (flaw := label_flaw(label)) is not None:
                 raise DataError(f"{label[:40]!a} cannot be a label: {flaw}.")
+        return self
+
+    @model_validator(mode="after")
+    def _thresholds_are_of_labels(self) -> Card:
+        named = set() if self.chosen_labels is None else {*self.thresholds, *self.chosen_labels.never}
+        if self.chosen_labels is not None and named != set(self.labels):
+            raise DataError("The card's thresholds must be those of its labels, of each one or none.")
         return self
 
     @model_validator(mode="after")

@@ -112,6 +112,7 @@ def _check(model: ModelFile, output: Path, media: int) -> None:
         raise UsageError(f"{model.path} looks at whole events; only models of single media are exported.")
     if model.card.task == "features":
         raise UsageError(f"{model.path} is a backbone without labels; export a classifier trained on it.")
+    model.card.refuse_chosen_thresholds()
     if model.card.export is not None:
         raise UsageError(f"{model.path} is an export already; give the model file it was made from.")
     if output.exists() and output.samefile(model.path):

@@ -22,3 +22,5 @@ from .table import ObservationFacts as ObservationFacts
 from .table import Observations as Observations
 from .table import kind_of_observer as kind_of_observer
 from .table import spread as spread
+from .thresholds import describe_thresholds as describe_thresholds
+from .thresholds import with_thresholds as with_thresholds

@@ -18,7 +18,7 @@ from trapline.metrics import labels_said
 from trapline.models import blank_column
 from trapline.observations.categories import SURE, category_name, kind_of
 from trapline.observations.table import ObservationFacts, Observations, as_rows, spread
-from trapline.observations.thresholds import LabelThresholds, thresholds_for
+from trapline.observations.thresholds import LabelThresholds, own_thresholds, thresholds_for
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy import BLANK, KINDS, Kind, Label, Taxonomy, default_kind, plain
 
@@ -263,7 +263,7 @@ class Sources:
             source=self.catalog.source,
             observers=names,
             threshold=threshold,
-            thresholds=self._named_thresholds,
+            thresholds=self._named_thresholds if threshold is None else {},
             min_conf=self.min_conf,
         )
         return Observations(table, facts)
@@ -284,7 +284,7 @@ class Sources:
             UsageError: it is not between 0 and 1, there is no model whose labels it could be for, or each
                 label has its own.
         """
-        if threshold is not None and self.thresholds is not None:
+        if threshold is not None and self.thresholds is not None and not self.thresholds.of_model:
             raise UsageError(
                 "--threshold is one for all labels, and --thresholds are theirs: give one of both."
             )
@@ -293,7 +293,7 @@ class Sources:
                 "--threshold is for a model's probabilities, and there are no predictions; from which "
                 "confidence on a detector's boxes count says --min-conf."
             )
-        if self.thresholds is not None:
+        if threshold is None and self.thresholds is not None:
             return math.inf
         if threshold is None:
             return _USUAL[self.predicted is not None and self.predicted.task == "multi-label"]
@@ -315,7 +315,7 @@ class Sources:
         numbers = self.predicted.probabilities()
         order = np.argsort(-np.nan_to_num(numbers, nan=-1.0), axis=1, kind="stable")
         several = self.predicted.task == "multi-label"
-        chosen = self.thresholds
+        chosen = self.thresholds if threshold is None else None
         limits = limit if chosen is None else np.array(chosen.of(labels, _USUAL[several]))
         passes = labels_said(numbers, limits, blank_column(labels) if several else None)
         asks_labels = threshold is not None or (chosen is not None and chosen.ranks is None)
@@ -589,7 +589,7 @@ def gather(
         observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
         min_conf: the confidence from which a detector's box counts; None for `SURE`.
         labelled_by: the name of who gave the labels.
-        thresholds: of the labels or ranks of the model, see `thresholds_for`.
+        thresholds: of the labels or ranks of the model, see `thresholds_for`; None for those of its card.
 
     Raises:
         UsageError: an observer is unknown or says nothing, or an option is of what is not there.
@@ -623,6 +623,9 @@ def gather(
     if thresholds is not None and predicted is None:
         raise UsageError("--thresholds are of a model's labels, and no predictions are asked for.")
     least = SURE if min_conf is None else min_conf
+    limits = None
+    if predicted is not None:
+        limits = own_thresholds(predicted) if thresholds is None else thresholds_for(thresholds, predicted)
     sources = Sources(
         predicted=predicted,
         catalog=catalog,
@@ -630,7 +633,7 @@ def gather(
         observers=chosen,
         min_conf=least,
         labelled_by=labelled_by,
-        thresholds=None if thresholds is None or predicted is None else thresholds_for(thresholds, predicted),
+        thresholds=limits,
     )
     if labelled_by is not None and not sources.unnamed_labels:
         raise UsageError(

@@ -37,6 +37,7 @@ from .facts import SharesShift as SharesShift
 from .facts import facts_of_card as facts_of_card
 from .familiarity import compare as compare
 from .frames import apply_pooling as apply_pooling
+from .frames import event_form as event_form
 from .frames import pool_column as pool_column
 from .frames import pool_frames as pool_frames
 from .frames import pooled_logits as pooled_logits
@@ -64,6 +65,7 @@ from .parts import whole_events as whole_events
 from .pooling import Blanks as Blanks
 from .pooling import PooledTable as PooledTable
 from .pooling import Rows as Rows
+from .pooling import facts_of_pooled as facts_of_pooled
 from .pooling import pool_events as pool_events
 from .pooling import pool_table as pool_table
 from .ranks import Ranks as Ranks

@@ -13,6 +13,7 @@ from trapline.catalog import Facts, Record
 from trapline.errors import DataError
 from trapline.models import (
     Card,
+    ChosenLabels,
     EventPooling,
     GroupedBy,
     MeasuredAt,
@@ -411,7 +412,8 @@ class PredictionFacts(Facts):
         event: how the model says that events are pooled.
         exclusive: the labels of a multi-label model exclude each other.
         taxonomy: of a model of taxa.
-        thresholds: rank → the least probability of an answer at it.
+        thresholds: rank → the least probability of an answer at it; or label → likewise, with
+        chosen_labels: of which answers these are.
         pooled: how events were pooled.
         combined: how models were combined.
         region: by which list of species the probabilities were weighed.
@@ -439,6 +441,7 @@ class PredictionFacts(Facts):
     exclusive: bool = False
     taxonomy: _Tree | None = None
     thresholds: dict[str, float] = field(default_factory=dict)
+    chosen_labels: ChosenLabels | None = None
     pooled: Pooled | None = None
     combined: Combination | None = None
     region: RegionWeights | None = None
@@ -488,5 +491,6 @@ def facts_of_card(card: Card) -> PredictionFacts:
         event=None if card.event is None else card.event.without_figures(),
         exclusive=card.calibration.exclusive,
         taxonomy=ModelTree.from_json(card.taxonomy, "The model's taxonomy") if card.taxonomy else None,
-        thresholds=card.thresholds if card.taxonomy else {},
+        thresholds=card.thresholds if card.taxonomy or card.chosen_labels is not None else {},
+        chosen_labels=card.chosen_labels,
     )

@@ -11,7 +11,8 @@ the next. Of the probabilities p of one label in the n frames of an event,
 - `first` that of the first good frame, as published pipelines do.
 
 An event is blank only if all of its frames are: for the label `blank`, `max` takes the least p and `noisy-or`
-∏ p. The labels of a single-label model are then scaled to sum to 1. With two labels that makes `mean-logit`
+∏ p. The labels of a single-label model, and of one whose labels exclude each other, are then scaled to sum
+to 1. With two labels that makes `mean-logit`
 and `geometric-mean` the same (both average the logit between the two). With more they differ:
 `geometric-mean` is the softmax of the mean logits, and one frame that rules a label out weighs there as much
 as in `mean-logit`; but a frame that is sure of a label (p near 1, long odds) weighs more in `mean-logit`,
@@ -26,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.metrics import log_odds, sigmoid
-from trapline.models import Card, EventPooling, PoolingMethod, apply_calibration
+from trapline.models import Calibration, Card, EventPooling, PoolingMethod, apply_calibration
 from trapline.taxonomy import BLANK, Hierarchy
 
 Floats = npt.NDArray[np.float64]
@@ -64,12 +65,24 @@ def apply_pooling(
     pooled = np.stack(columns, axis=1)
     if not whole:
         pooled[pooled <= 2 * _LEAST] = 0  # what no frame tells of
-    if task == "single-label":
+    form = event_form(pooling.calibration, task)
+    if form == "single-label":
         pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-300 if whole else 1)
     if pooling.calibration.method != "none":
-        pooled = apply_calibration(pooled_logits(pooled, task), pooling.calibration, task, labels)
+        pooled = apply_calibration(pooled_logits(pooled, form), pooling.calibration, task, labels)
     pooled[np.bincount(codes, weights) == 0] = np.nan
     return pooled
+
+
+def event_form(calibration: Calibration, task: str) -> str:
+    """`single-label` where the answers for an event sum to 1: of one label, or of labels that exclude each
+    other; else `multi-label`.
+
+    Args:
+        calibration: of events.
+        task: of the model.
+    """
+    return "single-label" if calibration.exclusive else task
 
 
 def keep_blanks_of_frames(own: Floats, pooled: Floats, labels: Sequence[str]) -> Floats:
@@ -167,6 +180,6 @@ def pool_frames(probabilities: npt.NDArray[np.float32], card: Card) -> npt.NDArr
     """One event's frames, [frames, labels], all good and of equal weight, as the card says: [labels]."""
     weights = np.full(len(probabilities), 1 / len(probabilities))
     codes = np.zeros(len(probabilities), np.int64)
-    pooling = card.event or EventPooling()
-    pooled = apply_pooling(probabilities.astype(np.float64), weights, codes, pooling, card.task, card.labels)
+    values = probabilities.astype(np.float64)
+    pooled = apply_pooling(values, weights, codes, card.pooling, card.task, card.labels)
     return np.asarray(pooled[0], np.float32)

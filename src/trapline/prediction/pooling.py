@@ -13,8 +13,8 @@ import polars as pl
 
 from trapline.catalog import Catalog, event_key, frame_order
 from trapline.errors import DataError, UsageError
-from trapline.models import EventPooling, PoolingMethod
-from trapline.prediction.facts import Pooled, PooledBy, PredictionFacts
+from trapline.models import Calibration, Card, EventPooling, PoolingMethod
+from trapline.prediction.facts import Pooled, PooledBy, PredictionFacts, facts_of_card
 from trapline.prediction.frames import Floats, apply_pooling, keep_blanks_of_frames, pool_nodes
 from trapline.prediction.location_answers import answer_by_location
 from trapline.prediction.parts import Media, SideBySide, Table, whole, whole_catalog
@@ -129,6 +129,14 @@ def pool_events(
     return Predictions(
         table.hstack(numbers), predictions.labels, rows, predictions.model, predictions.task, facts
     )
+
+
+def facts_of_pooled(card: Card, rows: Rows) -> PredictionFacts:
+    """What predictions of a model say of themselves, pooled as its card says and not otherwise."""
+    facts, pooling = facts_of_card(card), card.pooling
+    by = PooledBy(method=pooling.method, by_label=dict(pooling.by_label), selected_on=pooling.selected_on)
+    blanks: Blanks = "own" if rows == "media" and BLANK in card.labels else "event"
+    return replace(facts, pooled=Pooled(how=by, without_box=1.0, place_days=None, blanks=blanks))
 
 
 @dataclass(frozen=True)
@@ -275,7 +283,8 @@ def _as_pooling(how: PoolingMethod | EventPooling | None, predictions: Predictio
         return how
     told_of_few = predictions.facts.kept is not None
     if how is None:
-        return predictions.facts.event or (EventPooling(method="mean") if told_of_few else EventPooling())
+        usual: PoolingMethod = "mean" if told_of_few else "mean-logit"
+        return predictions.facts.event or _plain(usual, predictions)
     if how not in get_args(PoolingMethod):
         ways = ", ".join((*get_args(PoolingMethod), NODE_MEAN))
         raise UsageError(f"Events are pooled by {ways}, not by '{how}'.")
@@ -284,7 +293,12 @@ def _as_pooling(how: PoolingMethod | EventPooling | None, predictions: Predictio
             f"{how} rules out a label that one photo's answer does not tell of, and these predictions tell "
             "of the surest labels only. Pool them by mean, max, noisy-or or first."
         )
-    return EventPooling(method=how)
+    return _plain(how, predictions)
+
+
+def _plain(method: PoolingMethod, predictions: Predictions) -> EventPooling:
+    """Without a calibration; where labels exclude each other, what is said of an event sums to 1 as well."""
+    return EventPooling(method=method, calibration=Calibration(exclusive=predictions.facts.exclusive))
 
 
 def _hierarchy(predictions: Predictions) -> Hierarchy:

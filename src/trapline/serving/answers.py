@@ -240,7 +240,9 @@ def as_flat(answer: Answer, card: Card) -> dict[str, float]:
     return dict(zip(card.labels, map(float, answer.probabilities), strict=True))
 
 
-def as_document(answer: Answer, model: ModelFile, top: int = TOP) -> dict[str, Any]:
+def as_document(
+    answer: Answer, model: ModelFile, top: int = TOP, *, of_event: bool = False
+) -> dict[str, Any]:
     """The rich form, JSON-able.
 
     `labels` are those that the model holds for shown: of a single-label model the most probable one, if it
@@ -254,7 +256,7 @@ def as_document(answer: Answer, model: ModelFile, top: int = TOP) -> dict[str, A
     flat = as_flat(answer, card)
     ranked = sorted(flat, key=lambda label: -flat[label])
     return document | {
-        "labels": _labels_shown(flat, ranked, card),
+        "labels": _labels_shown(flat, ranked, card, "event" if of_event else "media"),
         "top": [{"label": label, "probability": flat[label]} for label in ranked[:top]],
         "taxon": _taxon(answer.probabilities, model),
         "probabilities": flat,
@@ -282,13 +284,16 @@ def _taxon(probabilities: Floats, model: ModelFile) -> dict[str, Any] | None:
     }
 
 
-def _labels_shown(flat: Mapping[str, float], ranked: Sequence[str], card: Card) -> list[str]:
+def _labels_shown(
+    flat: Mapping[str, float], ranked: Sequence[str], card: Card, level: Literal["media", "event"]
+) -> list[str]:
     if card.task == "multi-label":
-        limits = [card.thresholds.get(label, 0.5) for label in card.labels]
+        limits = card.limits(level, 0.5)
         told = labels_said([flat[label] for label in card.labels], limits, blank_column(card.labels))
         shown = dict(zip(card.labels, told.tolist(), strict=True))
         return [label for label in ranked if shown[label]]
-    return [label for label in ranked[:1] if flat[label] >= card.thresholds.get(label, 0.0)]
+    least = dict(zip(card.labels, card.limits(level, 0.0), strict=True))
+    return [label for label in ranked[:1] if flat[label] >= least[label]]
 
 
 def describe(model: ModelFile) -> dict[str, Any]:
@@ -300,6 +305,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
         "task": card.task,
         "calibration": card.calibration.fitted_on,
         "thresholds": dict(card.thresholds),
+        "thresholds_of": None if card.chosen_labels is None else card.chosen_labels.describe(),
         "sees": sees(card),
         "few_locations": few_locations_doubt(card) or None,
     }

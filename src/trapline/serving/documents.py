@@ -142,6 +142,9 @@ class ModelDocument(Document):
     task: str
     calibration: str
     thresholds: dict[str, float]
+    thresholds_of: str | None = Field(
+        None, description="Of which answers the thresholds are, where they were chosen; null elsewhere."
+    )
     sees: Literal["crops", "photos"] | None = Field(
         description="What it learnt to look at: photos cut to boxes, which you send, or whole photos."
     )

@@ -161,7 +161,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
             reply = await while_connected(request, work)
             if asked.flat and not options.event:
                 return JSONResponse(as_flat(reply[0], served.model.card))
-            answers = [as_document(one, served.model, options.top) for one in reply]
+            answers = [as_document(one, served.model, options.top, of_event=options.event) for one in reply]
             document = {
                 "model": service.describe(served),
                 "event": options.event,

@@ -31,7 +31,7 @@ from trapline.models import (
     choose_calibration,
     fit_calibration,
 )
-from trapline.prediction import apply_pooling, pool_column, pooled_logits
+from trapline.prediction import apply_pooling, event_form, pool_column, pooled_logits
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.arrays import Flags, Floats, Rows
 from trapline.training.selection import Selected
@@ -252,9 +252,14 @@ class _Chooser:
             self.pooled(index, method, self.labels[index])[inside] for index, method in enumerate(methods)
         ]
         table = np.stack(columns, axis=1)
-        if self.recipe.task == "single-label":
+        form = event_form(self._base, self.recipe.task)
+        if form == "single-label":
             table = table / table.sum(axis=1, keepdims=True)
-        return pooled_logits(table, self.recipe.task)
+        return pooled_logits(table, form)
+
+    @property
+    def _base(self) -> Calibration:
+        return Calibration(exclusive=self.recipe.exclusive)
 
     def _calibration(self, pooled: Floats, inside: Flags, *, quick: bool = False) -> Calibration:
         """Fitted to the events `inside`: pooled frames are surer, or less sure, than they should be.
@@ -266,7 +271,7 @@ class _Chooser:
             "temperature" if quick and self.recipe.calibration == "auto" else self.recipe.calibration,
             pooled,
             self.truth[inside],
-            Calibration(),
+            self._base,
             self.recipe.task,
             self.labels,
             self.groups[inside],

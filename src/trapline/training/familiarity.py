@@ -137,11 +137,14 @@ def familiar_from(
     if held is not None and len(np.unique(held[0])) >= FEWEST_GROUPS:
         what = f"{len(np.unique(held[0]))} {by}s that did not train"
         distances = _distances(space, *held, rng)
-    thresholds = tuple(_nineteen_of_twenty(of_size) for of_size in distances.T)
-    if not _is_sure(len(distances)):
-        what += ", the farthest of them"
-    if not np.isfinite(distances).all() or min(thresholds) <= 0:
+    if not np.isfinite(distances).all() or distances.max(axis=0).min() <= 0:
         return None
+    independent = [_effective_number(one) if by == "day" else len(one) for one in distances.T]
+    if by == "day":
+        what += f", which tell as much as {min(independent)} independent ones"
+    thresholds = tuple(map(_nineteen_of_twenty, distances.T, independent))
+    if not _is_sure(min(independent)):
+        what += ", the farthest of them"
     directions, scales = pack_directions(space.plane)
     return Familiar(
         by=by,
@@ -219,18 +222,35 @@ def _distances(space: _Space, groups: Names, embeddings: Singles, rng: np.random
     return np.array([[space.raw_distance(embeddings[rows[:size]]) for size in SIZES] for rows in drawn])
 
 
-def _nineteen_of_twenty(distances: Floats) -> float:
+def _effective_number(distances: Floats) -> int:
+    """To how many independent ones those of days [n], in their order, amount: n / (1 + 2 Σ autocorrelations).
+
+    Days of one season are alike, and a season that none of the others shows is far on many of its days. The
+    sum ends at the first autocorrelation that is not positive (Geyer 1992, *Statistical Science* 7:473).
+    """
+    centred = distances - distances.mean()
+    products = np.correlate(centred, centred, "full")[len(centred) - 1 :]
+    if products[0] <= 0:
+        return len(distances)
+    ends = np.flatnonzero(products <= 0)
+    positive = products[1 : ends[0] if len(ends) else None] / products[0]
+    return max(1, int(len(distances) / (1 + 2 * positive.sum())))
+
+
+def _nineteen_of_twenty(distances: Floats, independent: int) -> float:
     """What at least 19 of 20 new ones of the same kind stay under, with a confidence of `_CONFIDENCE`.
 
     An order statistic as tolerance bound (Wilks 1941, *Annals of Mathematical Statistics* 12:91): the share
-    under the k-th of n is over 0.95 with the chance that a binomial (n, 0.95) is under k. The largest where
-    there are too few for it (`_is_sure`).
+    under the k-th of n is over 0.95 with the chance that a binomial (n, 0.95) is under k. Where `independent`
+    is fewer than all, it is the same share of all of them. The largest where there are too few for it
+    (`_is_sure`).
     """
     from scipy.stats import binom
 
-    count = len(distances)
-    index = int(np.argmax(binom.cdf(np.arange(count), count, 0.95) >= _CONFIDENCE))
-    return float(np.sort(distances)[index if _is_sure(count) else count - 1])
+    count, last = len(distances), len(distances) - 1
+    order = int(np.argmax(binom.cdf(np.arange(independent), independent, 0.95) >= _CONFIDENCE)) + 1
+    index = int(np.ceil(order * count / independent)) - 1
+    return float(np.sort(distances)[min(index, last) if _is_sure(independent) else last])
 
 
 def _is_sure(count: int) -> bool:

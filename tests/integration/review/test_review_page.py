@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,15 +42,20 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             )
     (root / "000-1.jpg").write_bytes(b"no photo")
     Catalog.from_rows(rows, root, "many events").save(root / "photos.parquet")
-    arguments = ["review", str(root / "photos.parquet"), "-o", str(root / "decisions.db"), "--no-browser"]
-    arguments += ["--labels", f"hare,lynx,roe deer,{ODD}"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "trapline", *arguments], stdout=subprocess.PIPE, text=True
-    ) as process:
+    arguments = (str(root / "photos.parquet"), "-o", str(root / "decisions.db"))
+    with served(*arguments, "--labels", f"hare,lynx,roe deer,{ODD}") as address:
+        yield address
+
+
+@contextmanager
+def served(*arguments: str) -> Iterator[str]:
+    """The address of a review that is started for it."""
+    command = [sys.executable, "-m", "trapline", "review", *arguments, "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield next(filter(None, (re.search(r"http://\S+", line) for line in process.stdout)))[0]
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.fixture(scope="module")
@@ -347,3 +354,37 @@ def test_everybody_can_use_it(reviewer: Callable[..., Reviewer], width: int) -> 
     ann.seen()
     tap("#do-accept")
     assert len(ann.kept()) == 2
+
+
+@pytest.fixture
+def learning(tmp_path: Path) -> Iterator[str]:
+    """Twelve labelled events, the hares red and the lynxes blue, at two locations; a model reads them."""
+    rows = []
+    for event in range(12):
+        colour = (200, 9 * event, 40) if event % 2 else (40, 9 * event, 200)
+        Image.new("RGB", (64, 48), colour).save(tmp_path / f"{event}.png")
+        row = {"media_id": f"{event}", "file_path": f"{event}.png", "event_id": f"E{event}"}
+        rows.append(row | {"labels": [["lynx", "hare"][event % 2]], "location_id": f"L{event % 3}"})
+    Catalog.from_rows(rows, tmp_path, "two colours").save(tmp_path / "photos.parquet")
+    with served(str(tmp_path / "photos.parquet"), "-o", str(tmp_path / "decisions.db"), "--train") as link:
+        yield link
+
+
+def test_beside_an_event_stand_the_labelled_ones_that_look_most_like_it(browser: Any, learning: str) -> None:
+    ann = Reviewer(browser, learning, "Ann")
+    strip = ann.page.locator("#alike")
+    for _ in range(60):  # the photos are read in the background; the strip is asked for with each event
+        if strip.is_visible():
+            break
+        ann.page.wait_for_timeout(500)
+        ann.page.reload()
+        ann.seen()
+        ann.page.wait_for_load_state("networkidle")
+    captions = strip.locator("figcaption").all_inner_texts()
+    assert len(captions) == 4
+    assert {caption.split(" · ")[0] for caption in captions} == {filled(ann)}
+    assert all(re.fullmatch(r"(hare|lynx) · L[0-2]", caption) for caption in captions)
+    widths = strip.locator("img").evaluate_all("all => all.map(one => one.complete && one.naturalWidth)")
+    assert all(widths)
+    ann.context.close()
+    assert ann.complaints == []

@@ -16,6 +16,8 @@ from PIL import Image
 from trapline import api
 from trapline.catalog import Catalog
 from trapline.cluster import detection, merge_shards, plan_shards, prediction, run_status, work
+from trapline.cluster.plan import Plan
+from trapline.cluster.run_folder import RunFolder
 from trapline.errors import DataError, UsageError
 from trapline.images import CropPolicy, Preprocessing
 from trapline.models import Detector, ModelFile
@@ -75,6 +77,27 @@ def test_the_whole_is_the_single_run(
     assert whole.with_suffix(".csv.json").read_bytes() == single.with_suffix(".csv.json").read_bytes()
     if card.get("batch"):  # events 00 and 01 are media 0 to 5, shuffled
         assert [shard.stop for shard in plan.shards] == [6, 12]
+
+
+def test_the_catalog_of_a_run_is_read_a_shard_at_a_time(
+    catalog: Catalog, model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_shards(prediction(model, catalog, batch_size=2), tmp_path / "run", shard_size=4)
+    read: list[int] = []
+    part = RunFolder.part
+
+    def counted(self: RunFolder, plan: Plan, number: int, root: Any = None) -> Catalog:
+        read.append(number)
+        return part(self, plan, number, root)
+
+    monkeypatch.setattr(RunFolder, "part", counted)
+    whole = RunFolder(tmp_path / "run").whole_catalog(plan)
+    assert (read, len(whole)) == ([0], 12)
+    ids = whole.frame.select("media_id")
+    assert ids.collect()["media_id"].to_list() == catalog.table["media_id"].to_list()
+    assert ids.head(5).collect()["media_id"].to_list() == catalog.table["media_id"].to_list()[:5]
+    last = whole.frame.filter(pl.col("media_id") == catalog.table["media_id"][-1])
+    assert last.collect().height == 1
 
 
 def test_a_shard_without_a_photo_that_can_be_read_is_like_any_other(

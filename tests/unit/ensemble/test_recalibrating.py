@@ -90,6 +90,30 @@ def test_a_model_that_pools_events_is_fitted_to_events_too(tmp_path: Path, write
         api.recalibrate(model, apart, tmp_path / "other.onnx")
 
 
+def test_what_is_said_of_an_event_sums_to_one_where_labels_exclude_each_other(
+    tmp_path: Path, write_tiny_model: Make
+) -> None:
+    pooling = EventPooling(method="max", calibration=Calibration(exclusive=True))
+    own = Calibration(exclusive=True)
+    model = write_tiny_model(tmp_path / "m.onnx", task="multi-label", event=pooling, calibration=own)
+    labels = [[LABELS[1 + number // 2 % 2]] for number in range(24)]
+    catalog = photos(tmp_path, labels=labels, event_id=[f"e{number // 2:02}" for number in range(24)])
+    made = ModelFile(api.recalibrate(model, catalog, tmp_path / "new.onnx").path)
+    event = made.card.event
+    assert event is not None
+    assert event.calibration.exclusive
+    assert event.calibration.method == "labels"
+    frames = ModelFile(made.path).predict(catalog, tmp_path / "p.parquet")
+    for how in (None, "max", "mean-logit"):
+        pooled = api.pool(frames, catalog, how=how, rows="event")
+        assert pooled.probabilities().sum(axis=1) == pytest.approx(1, abs=1e-5)
+    older = pooling.model_copy(update={"calibration": Calibration(method="temperature", temperature=2.0)})
+    old = write_tiny_model(tmp_path / "o.onnx", task="multi-label", event=older, calibration=own)
+    again = ModelFile(api.recalibrate(old, catalog, tmp_path / "again.onnx").path).card.event
+    assert again is not None
+    assert again.calibration == event.calibration, "an older file read each label by itself"
+
+
 def pooled_before(model: Path, catalog: Catalog) -> float:
     """The log loss of events as `pool` and `evaluate` have it."""
     predictions = ModelFile(model).predict(catalog, model.with_suffix(".parquet"))

@@ -302,6 +302,19 @@ def test_thresholds_of_probabilities_that_were_made_otherwise_are_refused(tmp_pa
     assert "does not say" not in thresholds_for(table, predictions).describe()
 
 
+def test_labels_that_are_words_for_no_value_keep_their_thresholds(tmp_path: Path) -> None:
+    catalog, predictions = world(4, 10)
+    names = {"hare": "NA", "lynx": "null", "fox": "None"}
+    renamed = pl.col("labels").list.eval(pl.element().replace(names))
+    catalog = catalog.with_table(catalog.table.with_columns(renamed))
+    labels = tuple(names.get(label, label) for label in LABELS)
+    predictions = replace(predictions, table=predictions.table.rename(names), labels=labels)
+    thresholds = evaluate(catalog, predictions, samples=10, want=Wants()).thresholds
+    assert thresholds is not None
+    thresholds.save_csv(tmp_path / "t.csv")
+    assert list(thresholds_for(tmp_path / "t.csv", predictions).labels) == list(labels)
+
+
 def test_ranks_have_thresholds_and_write_stops_by_them(
     judged: tuple[Catalog, Predictions],  # noqa: F811
     tmp_path: Path,

@@ -17,6 +17,7 @@ from trapline.metrics.promise import (
     intraclass_correlation,
     least_locations,
     lower_bound,
+    surer_than,
 )
 
 
@@ -225,13 +226,29 @@ def test_the_bound_of_unseen_groups_is_that_of_fay_and_feuer() -> None:
     assert bound_of_unseen(right, np.zeros(10)) == 0
 
 
-@pytest.mark.parametrize(("promise", "least"), [(0.5, 7), (0.8, 14), (0.9, 25), (0.95, 49)])
+@pytest.mark.parametrize(("promise", "least"), [(0.5, 14), (0.8, 24), (0.9, 42), (0.95, 78)])
 def test_a_promise_needs_as_many_locations_as_show_a_bad_one(promise: float, least: int) -> None:
     assert least_locations(promise) == least
     for count, made in ((least - 1, False), (least, True)):
         groups = np.repeat(np.arange(count), 100)
         found = choose_threshold(np.ones(len(groups)), np.ones(len(groups)), groups, promise=promise)
         assert (found is not None) is made
+
+
+def test_a_lower_threshold_than_the_first_must_hold_ten_times_as_surely() -> None:
+    groups = np.tile(np.arange(60), 4)
+    scores = np.r_[np.full(120, 0.9), np.full(120, 0.6)]
+    right = np.r_[np.ones(120), np.zeros(40), np.ones(80)]
+    alike = intraclass_correlation(right, groups)
+    usual, surer = (lower_bound(right, groups, one, alike) for one in (0.9, surer_than(0.9)))
+    assert surer_than(0.9) == pytest.approx(0.99)
+    between = (usual + surer) / 2
+    for promise, threshold in ((surer, 0.6), (between, 0.9)):
+        found = choose_threshold(scores, right, groups, promise=promise)
+        assert found is not None
+        assert found.threshold == threshold
+    alone = choose_threshold(np.full(240, 0.6), right, groups, promise=between)
+    assert alone is not None, "as the first one it holds"
 
 
 @pytest.mark.parametrize("count", [10, 20, 46])

@@ -45,8 +45,8 @@ def test_a_promised_precision_holds_at_other_groups() -> None:
     true = elsewhere_right.sum(axis=0) / np.maximum(elsewhere_said.sum(axis=0), 1)
     kept = []
     for _ in range(40):
-        said, right, _ = sample(random, 30)
-        choice = metrics.choose_precision(said, right, 0.9, np.ones(30, bool))
+        said, right, _ = sample(random, 60)
+        choice = metrics.choose_precision(said, right, 0.9, np.ones(60, bool))
         if choice is not None and choice.promised:
             kept.append(true[choice.index] >= 0.9)
     assert len(kept) >= 20

@@ -9,7 +9,7 @@ import pytest
 
 from trapline.catalog import SCHEMA, Catalog
 from trapline.models import FAR, Coordinates, Familiar, GroupedBy
-from trapline.training.familiarity import FEWEST_GROUPS, SIZES, familiar_from, group_media
+from trapline.training.familiarity import FEWEST_GROUPS, SIZES, _effective_number, familiar_from, group_media
 
 Singles = npt.NDArray[np.float32]
 SIZE = 40
@@ -151,3 +151,34 @@ def test_groups_are_locations_or_of_one_camera_its_days_or_events(
     ).select(*SCHEMA)
     grouped = group_media(Catalog(full.cast(dict(SCHEMA)), root=".", source="made"))  # type: ignore[arg-type]
     assert (None if grouped is None else grouped[0]) == by
+
+
+def days_of_seasons(seed: int, days: int = 80) -> dict[str, Singles]:
+    """A camera whose days drift: each is like the days before it, and a far one stays far for a while."""
+    rng = np.random.default_rng(seed)
+    spread, slow = rng.gamma(1.0, 1.0, SIZE), rng.normal(size=SIZE)
+    photos = {}
+    for day in range(days):
+        slow = 0.97 * slow + np.sqrt(1 - 0.97**2) * rng.normal(size=SIZE)
+        mean = spread * (0.8 * slow + 0.6 * rng.normal(size=SIZE))
+        photos[f"D{day:03}"] = rng.normal(mean, 2.0, (int(rng.integers(2, 12)), SIZE)).astype(np.float32)
+    return photos
+
+
+def test_days_that_drift_count_for_fewer_and_one_in_twenty_of_a_stretch_left_out_is_called_unlike() -> None:
+    far = []
+    for seed in range(4):
+        photos = days_of_seasons(seed)
+        for stretch in np.array_split(np.array(list(photos)), 4):
+            left = {name: own for name, own in photos.items() if name not in stretch}
+            names = np.repeat(list(left), [len(own) for own in left.values()])
+            familiar = familiar_from("day", names, np.concatenate(list(left.values())))
+            assert familiar is not None
+            assert "independent ones" in familiar.held_out
+            far.append(share_far(familiar, [photos[name] for name in stretch]))
+    assert np.mean(far) <= 0.05
+    alternating = np.tile([1.0, 2.0], 40) + np.arange(80) / 1000
+    assert _effective_number(np.ones(50)) == 50
+    assert _effective_number(np.random.default_rng(0).normal(size=400)) > 250
+    assert _effective_number(np.repeat([1.0, 3.0, 2.0, 4.0], 20)) < 10
+    assert _effective_number(alternating) == 80

@@ -10,7 +10,7 @@ from pathlib import Path
 from trapline.competitions.code_execution.extract import PACKED, extract
 from trapline.competitions.submission import find_absent, read_format, refuse_numbers, translate_labels
 from trapline.errors import DataError, UsageError
-from trapline.models import Card, EventPooling, ModelFile
+from trapline.models import Card, ModelFile
 from trapline.storage import replace_whole
 
 DEFAULT_HOURS = 8.0
@@ -90,7 +90,7 @@ def build_package(
     if format_path is not None:
         wanted = read_format(format_path)
         lacking = find_absent(translate_labels(card.labels, wanted), wanted, absent, "The model has")
-    pooling = card.event or EventPooling()
+    pooling = card.pooling
     # as this version reads it: a model file of an older one lacks what has come since; cards leave this out
     read = card.model_dump(mode="json", include={"task", "labels", "preprocessing", "batch"})
     size = card.preprocessing
@@ -119,7 +119,7 @@ def build_package(
 def _pooling(card: Card) -> str:
     if card.batch == "event":
         return "the model itself, which looks at a whole sequence at a time"
-    pooling = card.event or EventPooling()
+    pooling = card.pooling
     return pooling.method + "".join(f", {label} by {how}" for label, how in pooling.by_label.items())
 
 

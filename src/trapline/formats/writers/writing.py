@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from trapline.catalog import Catalog, as_listed, describe_impossible_times
 from trapline.errors import UsageError
-from trapline.observations import Sources, gather
+from trapline.observations import Sources, describe_thresholds, gather
 from trapline.options import Option, check_options, options_of
 from trapline.prediction import Predictions
 from trapline.registry import Registry
@@ -200,7 +200,8 @@ def write(
         done = chosen.function(job, **options)
         if not isinstance(done, Written):
             raise TypeError(f"it gave a {type(done).__name__} and not what was Written")
-    own = [] if job.thresholds is None else [job.thresholds.describe()]
+    one_for_all = options.get("threshold") is not None
+    own = [] if one_for_all else describe_thresholds(job.thresholds, job.predicted)
     told = () if predictions is None or "model" not in sources.observers else predictions.facts.few_locations
     notes = [*told, *own, *done.notes, *_notes_of_catalog(catalog)]
     return WriteReport(
