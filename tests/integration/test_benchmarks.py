@@ -347,7 +347,6 @@ PLAIN = {
     "big_catalog.py": (smallest_big_catalog, "| split by location |"),
     "buckets.py": (smallest_buckets, "| server killed and started again"),
     "clients.py": (smallest_clients, "the same"),
-    "coverage.py": (smallest_coverage, "| 0.9 | 25 | unequal | 0% |"),
     "occupancy_coverage.py": (smallest_occupancy_coverage, "| scores, 100 audited elsewhere | psi |"),
     "ecology_coverage.py": (smallest_ecology_coverage, "| 40 species, many rare | 100 | 2 | the whole |"),
     "ecology_rows.py": (smallest_ecology_rows, "| rates |"),
