@@ -41,7 +41,7 @@ def add_individuals(
     key: str,
     columns: Mapping[str, str],
     *,
-    of_event: pl.Expr | bool = False,
+    of_event: pl.Series | bool = False,
 ) -> pl.DataFrame:
     """The media with the column `individuals`, where the source counts or describes any; else as they are.
 
