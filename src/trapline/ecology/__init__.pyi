@@ -1,4 +1,11 @@
+from .carried import DRAWS as DRAWS
+from .carried import draws as draws
+from .carried import expected_counts as expected_counts
+from .carried import over_draws as over_draws
 from .records import RECORDS as RECORDS
 from .records import Records as Records
+from .sources import ExpectedRecords as ExpectedRecords
+from .sources import describe_made_of as describe_made_of
+from .sources import records_of as records_of
 from .stations import Station as Station
 from .stations import Stations as Stations
