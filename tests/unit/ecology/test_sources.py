@@ -61,7 +61,7 @@ TWO: list[dict[str, Any]] = [
 
 
 def test_a_record_is_a_label_at_an_event_with_the_most_that_were_seen_at_once() -> None:
-    told = [
+    told: list[list[tuple[int, str | None, str | None]]] = [
         [(2, "adult", "female"), (1, "juvenile", None)],
         [(2, None, None)],
     ]
