@@ -2,10 +2,16 @@ from .carried import DRAWS as DRAWS
 from .carried import draws as draws
 from .carried import expected_counts as expected_counts
 from .carried import over_draws as over_draws
+from .record_tables import RECORD_ROLES as RECORD_ROLES
+from .record_tables import read_records as read_records
+from .record_tables import records_of_catalog as records_of_catalog
 from .records import RECORDS as RECORDS
 from .records import Records as Records
 from .sources import ExpectedRecords as ExpectedRecords
 from .sources import describe_made_of as describe_made_of
 from .sources import records_of as records_of
+from .station_tables import STATION_ROLES as STATION_ROLES
+from .station_tables import read_stations as read_stations
 from .stations import Station as Station
 from .stations import Stations as Stations
+from .stations import guess_stations as guess_stations

@@ -12,17 +12,28 @@ import polars as pl
 
 from trapline.errors import DataError
 from trapline.formats.zones import localise
-from trapline.tables import read_numbers, read_table, rename_columns
+from trapline.tables import find_roles, read_numbers, read_table, rename_columns
 from trapline.times import Order, day_evidence, read_time
 
-_NAMES = {
+DEPLOYMENT_COLUMNS = {
     "deploymentID": ("deploymentid", "deployment"),
-    "locationID": ("locationid", "location", "siteid", "site", "placename"),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon", "lng", "long"),
-    "deploymentStart": ("deploymentstart", "start", "startdate", "from"),
-    "deploymentEnd": ("deploymentend", "end", "enddate", "to"),
+    "locationID": (
+        *("locationid", "station", "stationid", "location", "siteid", "site", "placename", "locationname"),
+        *("stationname", "sitename", "cameratrapstation", "trapstation", "trapid", "trap"),
+    ),
+    "latitude": ("latitude", "lat", "decimallatitude"),
+    "longitude": ("longitude", "lon", "lng", "long", "decimallongitude"),
+    "deploymentStart": (
+        *("deploymentstart", "setupdate", "setup", "setupdatetime", "start", "startdate", "startdatetime"),
+        *("from", "begin", "datestart", "dateset", "datedeployed", "installed", "deployed", "firstday"),
+    ),
+    "deploymentEnd": (
+        *("deploymentend", "retrievaldate", "retrieval", "retrievaldatetime", "end", "enddate"),
+        *("enddatetime", "to", "finish", "dateend", "dateretrieved", "removed", "retrieved", "lastday"),
+    ),
 }
+"""What holds what in tables of deployments and of stations, as `find_roles` wants it: Camtrap DP's names,
+camtrapR's, Wildlife Insights', and usual others."""
 _DEGREES = {"latitude": 90, "longitude": 180}
 _NOT_TOLD = ": no row of the table tells the day from the month."
 _REQUIRED = ("latitude", "longitude", "deploymentStart", "deploymentEnd")
@@ -62,15 +73,14 @@ def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
         DataError: a column is missing, or a value is missing, wrong or out of range; file and line are named.
     """
     table = read_table(path)
-    plain = {name.lower().replace("_", "").replace(" ", ""): name for name in reversed(table.columns)}
-    column_of = {role: next((plain[n] for n in names if n in plain), None) for role, names in _NAMES.items()}
-    missing = [role for role in _REQUIRED if column_of[role] is None]
-    if column_of["deploymentID"] is None and column_of["locationID"] is None:
+    column_of = find_roles(table.columns, DEPLOYMENT_COLUMNS, path)
+    missing = [role for role in _REQUIRED if role not in column_of]
+    if not {"deploymentID", "locationID"} & set(column_of):
         missing.insert(0, "deploymentID or locationID")
     if missing:
         have = ", ".join(name for name in table.columns if name != "_place")
         raise DataError(f"{path} line 1 lacks the columns {', '.join(missing)}; it has: {have}.")
-    named = {name: role for role, name in column_of.items() if name is not None and name != role}
+    named = {name: role for role, name in column_of.items() if name != role}
     table = rename_columns(table, named, path)
     days = pl.concat([table["deploymentStart"], table["deploymentEnd"]]).drop_nulls()
     order = day_evidence(days).order

@@ -15,6 +15,7 @@ from trapline.tables.reading import (
     reject,
     reject_rows,
 )
+from trapline.tables.roles import find_roles, plain_name
 from trapline.tables.table import (
     TAKEN,
     read_flat_table,
@@ -36,9 +37,11 @@ __all__ = [
     "current_reading",
     "describe_line",
     "describe_lines",
+    "find_roles",
     "mark_missing",
     "note",
     "open_reading",
+    "plain_name",
     "read_bytes",
     "read_flat_table",
     "read_header",

@@ -205,6 +205,40 @@ def read_camtrap_dp(
         )
 
 
+@dataclass(frozen=True)
+class CamtrapDpTables:
+    """What a package says besides its photos, under the names of today's standard.
+
+    Attributes:
+        deployments: the table, and `location_id`: where each stood, as of a catalog.
+        media: the table.
+        observations: those that count, with `_label`: the label that each stands for, if any.
+        notes: what a person should know.
+    """
+
+    deployments: pl.DataFrame
+    media: pl.DataFrame
+    observations: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+def read_camtrap_dp_tables(source: Path, classified_by: By = "human") -> CamtrapDpTables:
+    """The tables of a package (folder, descriptor, one table, or zip), whatever is known of its photos.
+
+    Args:
+        source: the package.
+        classified_by: whose observations count, as of `read_camtrap_dp`.
+
+    Raises:
+        DataError: as `read_camtrap_dp`.
+    """
+    with _open(source, None) as package:
+        where, notes = _locations(package.tables["deployments"])
+        observations, more = _observations(package, classified_by)
+        deployments = package.tables["deployments"].with_columns(where["location_id"])
+        return CamtrapDpTables(deployments, package.tables["media"], observations, (*notes, *more))
+
+
 @contextmanager
 def _open(source: Path, unpack_to: Path | None) -> Iterator[_Package]:
     """The tables and the root of a package; those of a zip lie in a temporary folder meanwhile."""

@@ -147,8 +147,7 @@ def _note_version(descriptor: dict[str, Any]) -> None:
     if _DRAFT.fullmatch(version):
         note(
             f"Camtrap DP of version {version}, a draft: its columns are read under the names of 1.0.2, "
-            "sequences as events, and observations without a media as those of events (--event-labels "
-            "makes them labels)"
+            "sequences as events, and observations without a media as those of events"
         )
     else:
         note(

@@ -139,6 +139,38 @@ def read_wildlife_insights(
     return Draft(rows.select(filled), folder, f"Wildlife Insights {source.name}")
 
 
+def read_identifications(source: Path, classified_by: By = "human") -> pl.DataFrame:
+    """The identifications of a download's images, whatever is known of its photos; one row each.
+
+    Args:
+        source: the download, or its images.csv.
+        classified_by: whose identifications count, as of `read_wildlife_insights`.
+
+    Returns:
+        The columns of images.csv, with `media_id`, `event_id`, `location_id`, `deployment_id`, `_time_text`,
+        and `_label`: the label that each stands for, if any.
+
+    Raises:
+        DataError: as `read_wildlife_insights`.
+    """
+    with _open(source) as download:
+        rows = _add_locations(_media(download, source), download.tables.get("deployments"))
+        return _identify(_tell_projects_apart(rows), classified_by, "scientific")
+
+
+@contextmanager
+def deployment_tables(source: Path) -> Iterator[list[Path]]:
+    """The tables of deployments of a download; those of a zip lie in a temporary folder meanwhile."""
+    if source.suffix.lower() == ".zip":
+        names = _by_kind(zip_names(source)).get("deployments", [])
+        with tempfile.TemporaryDirectory() as scratch:
+            safe_unzip(source, Path(scratch), want=names.__contains__, max_bytes=MAX_TABLE_BYTES)
+            yield [Path(scratch) / name for name in names]
+        return
+    folder = _folder_of_tables(source)
+    yield [folder / name for name in _by_kind(list(_entries(folder))).get("deployments", ())]
+
+
 @contextmanager
 def _open(source: Path) -> Iterator[_Download]:
     """The tables of a download; those of a zip lie in a temporary folder meanwhile."""
