@@ -5,6 +5,7 @@ from .carried import over_draws as over_draws
 from .false_positives import FalsePositiveCounts as FalsePositiveCounts
 from .history_table import HistoryTable as HistoryTable
 from .history_table import read_histories as read_histories
+from .independence import independent_records as independent_records
 from .occupancy_evidence import FalsePositiveRate as FalsePositiveRate
 from .occupancy_models import fit_occupancy as fit_occupancy
 from .occupancy_models import fit_score_occupancy as fit_score_occupancy
@@ -12,6 +13,10 @@ from .occupancy_result import OccupancyFit as OccupancyFit
 from .occupancy_tables import OccupancyModels as OccupancyModels
 from .occupancy_tables import occupancy as occupancy
 from .occupancy_tables import predict_grid as predict_grid
+from .operation import Operation as Operation
+from .overview import EcologyOverview as EcologyOverview
+from .overview import SpeciesOverview as SpeciesOverview
+from .overview import overview as overview
 from .record_tables import RECORD_ROLES as RECORD_ROLES
 from .record_tables import read_records as read_records
 from .record_tables import records_of_catalog as records_of_catalog

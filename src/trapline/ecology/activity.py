@@ -103,7 +103,10 @@ def activity_density(radians: Floats, *, adjust: float = 1.0) -> ActivityCurve:
     concentration = float(plug_in_concentration(moments(times, 3), len(times))) / adjust
     orders = orders_needed(concentration)
     return ActivityCurve(
-        times, concentration, adjust, moments(times, orders) * kernel_moments(concentration, orders)  # type: ignore[arg-type]
+        times,
+        concentration,
+        adjust,
+        moments(times, orders) * kernel_moments(concentration, orders),  # type: ignore[arg-type]
     )
 
 
@@ -124,7 +127,9 @@ class ActivityIntervals:
     over: Literal["records", "locations"]
 
 
-def choose_over(over: Over, locations: Sequence[npt.NDArray[np.str_] | None]) -> Literal["records", "locations"]:
+def choose_over(
+    over: Over, locations: Sequence[npt.NDArray[np.str_] | None]
+) -> Literal["records", "locations"]:
     """What to draw anew: locations if the user says so, or `auto` and there are enough of them.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from statistics import fmean, variance
 
 import numpy as np
@@ -20,7 +20,7 @@ DRAWS = 20
 _Z = 1.959964
 """Half of a 95 % interval in standard errors."""
 
-Figures = Mapping[str, Estimate]
+Figures = Mapping[Hashable, Estimate]
 
 
 @checked
@@ -65,7 +65,7 @@ def over_draws(
     count: Count = DRAWS,
     seed: Whole = 0,
     within: tuple[float, float] | None = None,
-) -> dict[str, Estimate]:
+) -> dict[Hashable, Estimate]:
     """Figures of records, whatever these are made of; of expected ones with what is not known of the labels.
 
     The figures of each draw have the interval that their own method gives (over locations, by likelihood, …).

@@ -18,7 +18,15 @@ from trapline.ecology.stations import Stations
 from trapline.ecology.sun import Anchoring, radians_of, sun_times
 from trapline.errors import DataError, UsageError
 from trapline.formats import parse_zone
-from trapline.tables import Reading, find_roles, open_reading, read_header, read_numbers, read_table, reject_rows
+from trapline.tables import (
+    Reading,
+    find_roles,
+    open_reading,
+    read_header,
+    read_numbers,
+    read_table,
+    reject_rows,
+)
 from trapline.times import read_time_of_day
 
 TimeUnit = Literal["fraction", "hours", "radians"]
@@ -115,7 +123,9 @@ def read_day_times(
     path = Path(source)
     told = dict(columns or {}) | ({} if species_column is None else {"species": species_column})
     if path.is_file() and path.suffix.lower() in _TABLES:
-        roles = find_roles(read_header(path), DAY_TIME_ROLES, path, {k: v for k, v in told.items() if k in DAY_TIME_ROLES})
+        roles = find_roles(
+            read_header(path), DAY_TIME_ROLES, path, {k: v for k, v in told.items() if k in DAY_TIME_ROLES}
+        )
         if "time_of_day" in roles and not {"dated", *(told.keys() & {"time", "date"})} & roles.keys():
             return _read_undated(path, roles, time_unit)
     if time_unit is not None:
@@ -137,9 +147,7 @@ def times_of_records(records: Records) -> DayTimes:
         raise DataError(f"No record of {records.source or 'these'} has a time of day.")
     left = table.height - usable.height
     more = (f"{left:,} records without a time of day are left out",) if left else ()
-    return DayTimes(
-        usable, made_of=records.made_of, source=records.source, notes=(*records.notes, *more)
-    )
+    return DayTimes(usable, made_of=records.made_of, source=records.source, notes=(*records.notes, *more))
 
 
 def by_the_sun(
@@ -194,9 +202,7 @@ def _coordinates(
             raise UsageError(f"--latitude {latitude:g} --longitude {longitude:g} is no place on Earth.")
         everywhere = (pl.lit(value, pl.Float64) for value in (latitude, longitude))
         names = ("latitude", "longitude")
-        return table.select("location_id").unique().with_columns(
-            **dict(zip(names, everywhere, strict=True))
-        )
+        return table.select("location_id").unique().with_columns(**dict(zip(names, everywhere, strict=True)))
     if stations is None:
         raise UsageError(
             "The sun's times need coordinates: --stations TABLE with latitude and longitude, or --latitude and "
@@ -240,9 +246,7 @@ def _read_undated(path: Path, roles: Mapping[str, str], unit: TimeUnit | None) -
     return DayTimes(usable, source=path.name, notes=notes)
 
 
-def _radians(
-    texts: pl.Series, name: str, path: Path, unit: TimeUnit | None
-) -> tuple[pl.Series, str]:
+def _radians(texts: pl.Series, name: str, path: Path, unit: TimeUnit | None) -> tuple[pl.Series, str]:
     """Radians of each text, null where it is no time of day; and what it was taken for."""
     filled = texts.drop_nulls()
     numbers = read_numbers(texts)

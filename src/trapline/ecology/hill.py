@@ -258,7 +258,11 @@ def _rarefied_entropy(sample: SpeciesCounts, size: int) -> Floats:
     for row, count in enumerate(known):
         low = max(1, int(count) + size - sample.size)
         k = np.arange(low, min(int(count), size) + 1, dtype=np.float64)
-        chance = np.exp(_log_choose(count, k) + _log_choose(sample.size - count, size - k) - _log_choose(sample.size, size))
+        chance = np.exp(
+            _log_choose(count, k)
+            + _log_choose(sample.size - count, size - k)
+            - _log_choose(sample.size, size)
+        )
         plain[row], logged[row] = (chance * k).sum(), (chance * k * np.log(k)).sum()
     shape = sample.counts.shape
     sums = logged[index].reshape(shape).sum(axis=-1)

@@ -55,9 +55,7 @@ def smooth_counts(
         yield rng.multinomial(size, shares, min(AT_ONCE, resamples - start)).astype(np.float64)
 
 
-def location_counts(
-    bins: npt.NDArray[np.int64], locations: npt.NDArray[np.int64], weights: Floats
-) -> Floats:
+def location_counts(bins: npt.NDArray[np.int64], locations: npt.NDArray[np.int64], weights: Floats) -> Floats:
     """Counts by bin where locations count as often as they were drawn.
 
     Args:
@@ -77,9 +75,7 @@ def location_counts(
 def drawn_locations(locations: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
     """How often each of the locations is drawn, where as many are drawn as there are: [≤ 64, L]."""
     for start in range(0, resamples, AT_ONCE):
-        drawn = rng.multinomial(
-            locations, np.full(locations, 1 / locations), min(AT_ONCE, resamples - start)
-        )
+        drawn = rng.multinomial(locations, np.full(locations, 1 / locations), min(AT_ONCE, resamples - start))
         yield drawn.astype(np.float64)
 
 
