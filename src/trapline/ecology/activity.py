@@ -1,4 +1,4 @@
-"""Activity: when in the day a species is recorded, as a density on the circle, and how much of it it is active."""
+"""Activity: when in the day a species is recorded, as a density on the circle, and how long it is active."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from trapline.ecology.circular import (
     plug_in_concentration,
 )
 from trapline.ecology.resampling import (
+    BINS,
     BinnedDensities,
     bin_of,
     drawn_locations,
@@ -37,6 +38,7 @@ LEAST_RECORDS = 5
 LEAST_LOCATIONS = 15
 """Fewer drawn with replacement give intervals that are too short."""
 _PEAK_GRID = 4096
+_TAILS = (0.025, 0.975)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +97,10 @@ def activity_density(radians: Floats, *, adjust: float = 1.0) -> ActivityCurve:
     times = np.asarray(radians, dtype=np.float64) % TURN
     if adjust <= 0:
         raise UsageError(f"--adjust must be above 0, not {adjust:g}.")
-    if len(times) < LEAST_RECORDS or np.ptp(times) == 0:
+    if not enough(times):
         raise DataError(
-            f"{len(times)} records of different times at most: a density of times of day needs "
-            f"{LEAST_RECORDS} records, not all of one time."
+            f"of {len(times)} records no density of times of day can be made: it needs {LEAST_RECORDS}, and "
+            "not all of one time."
         )
     concentration = float(plug_in_concentration(moments(times, 3), len(times))) / adjust
     orders = orders_needed(concentration)
@@ -110,18 +112,25 @@ def activity_density(radians: Floats, *, adjust: float = 1.0) -> ActivityCurve:
     )
 
 
+def enough(radians: Floats) -> bool:
+    """Whether a density can be made of these times of day."""
+    return len(radians) >= LEAST_RECORDS and bool(np.ptp(radians) > 0)
+
+
 @dataclass(frozen=True, eq=False)
 class ActivityIntervals:
     """What resamples of a curve say.
 
     Attributes:
         level: the activity level and its interval.
+        level_error: its standard error.
         low: of the density at the grid's points, per radian, each point for itself [size].
         high: likewise.
         over: what was drawn anew.
     """
 
     level: Estimate
+    level_error: float
     low: Floats
     high: Floats
     over: Literal["records", "locations"]
@@ -178,3 +187,44 @@ def resampled(
         counts = [location_counts(*pair, weights) for pair in zip(bins, of_curve, strict=True)]
         filled = np.all([each.sum(axis=1) >= LEAST_RECORDS for each in counts], axis=0)
         yield [BinnedDensities(each[filled]) for each in counts]
+
+
+def curve_intervals(
+    curve: ActivityCurve,
+    locations: npt.NDArray[np.str_] | None = None,
+    *,
+    over: Over = "auto",
+    resamples: int = 1000,
+    size: int = 96,
+    seed: int = 42,
+) -> ActivityIntervals:
+    """95 % intervals of a curve and of its activity level.
+
+    Quantiles of resamples, moved to the estimate as those of an overlap are: resamples are smoother than the
+    data. Of the curve each point is for itself, and its interval is of the ratio to the estimate.
+
+    Args:
+        curve: of all records.
+        locations: of each record; None where they are not known.
+        over: what is drawn anew.
+        resamples: how many.
+        size: points of the grid, from midnight on: a divisor of 1024 or less.
+        seed: of what is drawn.
+
+    Raises:
+        DataError: locations to draw are not known.
+    """
+    drawn = choose_over(over, [locations])
+    peaks, points = [], []
+    every = np.round(np.arange(size) * (BINS / size)).astype(int)
+    for (binned,) in resampled([curve], [locations], drawn, resamples, seed):
+        heights = binned.at_bins(curve.adjust)
+        peaks.append(heights.max(axis=1))
+        points.append(heights[:, every])
+    levels = 1 / (TURN * np.concatenate(peaks))
+    heights = np.concatenate(points)
+    estimate = curve.on_grid(BINS)[every]
+    low, high = np.quantile(heights, _TAILS, axis=0) * (estimate / np.maximum(heights.mean(axis=0), 1e-300))
+    ends = np.quantile(levels, _TAILS) * (curve.level / levels.mean())
+    level = Estimate(curve.level, float(ends[0]), float(min(ends[1], 1.0)))
+    return ActivityIntervals(level, float(levels.std(ddof=1)), low, high, drawn)

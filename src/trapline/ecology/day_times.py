@@ -205,7 +205,8 @@ def _coordinates(
         return table.select("location_id").unique().with_columns(**dict(zip(names, everywhere, strict=True)))
     if stations is None:
         raise UsageError(
-            "The sun's times need coordinates: --stations TABLE with latitude and longitude, or --latitude and "
+            "The sun's times need coordinates: --stations TABLE with latitude and longitude, or "
+            "--latitude and "
             "--longitude."
         )
     rows = [(each.location_id, each.latitude, each.longitude) for each in stations.stations]
@@ -213,7 +214,8 @@ def _coordinates(
     known = pl.DataFrame(rows, schema=schema, orient="row").drop_nulls()
     if known.is_empty():
         raise UsageError(
-            f"{stations.source or 'The table of stations'} has no latitude and longitude: name one for all with "
+            f"{stations.source or 'The table of stations'} has no latitude and longitude: name one for "
+            "all with "
             "--latitude and --longitude."
         )
     return known.group_by("location_id").mean()

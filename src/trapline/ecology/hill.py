@@ -29,7 +29,8 @@ class SpeciesCounts:
 
     Attributes:
         counts: of individuals, or of sampling units with the species, [..., S].
-        size: individuals in all, or sampling units. Samples of individuals that are drawn anew are of one size.
+        size: individuals in all, or sampling units. Samples of individuals that are drawn anew are of one
+            size.
         kind: which of both.
     """
 
@@ -55,8 +56,8 @@ class SpeciesCounts:
 def unseen_species(sample: SpeciesCounts) -> Floats:
     """Species that were missed, at least: Chao1 or Chao2 less the observed, [...].
 
-    Chao (1984), Scandinavian Journal of Statistics 11:265, and (1987), Biometrics 43:783; where no species was
-    recorded twice, the bias-corrected form.
+    Chao (1984), Scandinavian Journal of Statistics 11:265, and (1987), Biometrics 43:783; where no species
+    was recorded twice, the bias-corrected form.
     """
     once, twice = sample.species_seen(1), sample.species_seen(2)
     share = (sample.size - 1) / sample.size
@@ -65,7 +66,9 @@ def unseen_species(sample: SpeciesCounts) -> Floats:
 
 
 def unseen_variance(sample: SpeciesCounts) -> Floats:
-    """The variance of Chao1 and Chao2 (Chao 1987; Colwell's EstimateS has the forms for few species), [...]."""
+    """The variance of Chao1 and Chao2 (Chao 1987; Colwell's EstimateS has the forms for few species),
+    [...].
+    """
     once, twice = sample.species_seen(1), sample.species_seen(2)
     share = (sample.size - 1) / sample.size
     ratio = once / np.maximum(twice, 1)
@@ -77,7 +80,8 @@ def unseen_variance(sample: SpeciesCounts) -> Floats:
 
 
 def coverage(sample: SpeciesCounts, sizes: Ints) -> Floats:
-    """The share of individuals (or incidences) of the assemblage that belong to species in a sample of a size.
+    """The share of individuals (or incidences) of the assemblage that belong to species in a sample of a
+    size.
 
     Chao & Jost (2012), Ecology 93:2533; for sampling units Chao et al. (2014).
 
@@ -136,9 +140,9 @@ def diversity(sample: SpeciesCounts, order: int, sizes: Ints) -> Floats:
 def assemblage(sample: SpeciesCounts) -> Floats:
     """Probabilities of all species, those that were missed among them, as estimated from one sample.
 
-    Chao et al. (2014), appendix G: those of recorded species are lowered so that the missed ones have what the
-    coverage leaves; these are taken to be equally rare. For individuals they sum to 1, for sampling units each
-    is of being found in one.
+    Chao et al. (2014), appendix G: those of recorded species are lowered so that the missed ones have what
+    the coverage leaves; these are taken to be equally rare. For individuals they sum to 1, for sampling units
+    each is of being found in one.
 
     Args:
         sample: one, [S].
@@ -175,7 +179,9 @@ def _missing_pace(sample: SpeciesCounts) -> Floats:
 
 
 def _log_missed(counts: Ints, size: int, smaller: int) -> Floats:
-    """log of the chance that a species recorded so often is in none of `smaller` drawn without putting back."""
+    """log of the chance that a species recorded so often is in none of `smaller` drawn without putting
+    back.
+    """
     rest = np.maximum(size - counts, 0)
     possible = rest >= smaller
     kept = np.where(possible, rest, smaller)
@@ -227,8 +233,8 @@ def _entropy(sample: SpeciesCounts) -> Floats:
 def _unseen_entropy(sample: SpeciesCounts) -> Floats:
     """What missed species add to it, [...].
 
-    The formula's bracket, -log A less the first n - 1 terms of its series, over (1 - A)^(n - 1), is what is left
-    of the series, and summed as that: so nothing small is the difference of large numbers.
+    The formula's bracket, -log A less the first n - 1 terms of its series, over (1 - A)^(n - 1), is what is
+    left of the series, and summed as that: so nothing small is the difference of large numbers.
     """
     once, twice = sample.species_seen(1), sample.species_seen(2)
     n = sample.size
@@ -239,7 +245,9 @@ def _unseen_entropy(sample: SpeciesCounts) -> Floats:
 
 
 def _rest_of_series(x: Floats, n: int) -> Floats:
-    """Σ x^(j + 1) / (n + j) over j from 0 on: some terms, and those after them by Euler and Maclaurin, [...]."""
+    """Σ x^(j + 1) / (n + j) over j from 0 on: some terms, and those after them by Euler and Maclaurin,
+    [...].
+    """
     pace = -np.log(np.maximum(x, 1e-300))[..., None]
     j = np.arange(_TERMS)
     first = (np.exp(-pace * (j + 1)) / (n + j)).sum(axis=-1)

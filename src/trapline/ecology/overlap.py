@@ -1,25 +1,28 @@
-"""Overlap of two activity patterns: estimators, intervals, and a test of whether they differ."""
+"""Overlap of two activity patterns: how far they coincide, and a test of whether they differ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from trapline.ecology.activity import ActivityCurve, Over, activity_density, choose_over, resampled
+from trapline.ecology.activity import Over, activity_density, choose_over, resampled
 from trapline.ecology.circular import TURN, Floats
+from trapline.ecology.overlap_estimators import (
+    Estimator,
+    binned_dhat4,
+    binned_estimates,
+    choose_estimator,
+    overlap_estimates,
+)
+from trapline.ecology.overlap_limits import by_shift, limits, together
 from trapline.ecology.resampling import AT_ONCE, BINS, BinnedDensities, bin_of
 from trapline.metrics import Estimate
 
-Estimator = Literal["dhat1", "dhat4", "dhat5"]
-
-ADJUST: dict[Estimator, float] = {"dhat1": 0.8, "dhat4": 1.0, "dhat5": 4.0}
-"""What the plug-in concentrations are divided by (Ridout & Linkie 2009; R's overlap does it so)."""
-_GRID = 127
-"""Steps of Dhat1's integral."""
+IntervalKind = Literal["inverted", "basic0"]
+"""How an interval is made of resamples: the default that covers, or R's usual one, for comparison with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,33 +57,6 @@ class Overlap:
         return {"dhat1": self.dhat1, "dhat4": self.dhat4, "dhat5": self.dhat5}[self.estimator]
 
 
-def choose_estimator(sizes: Iterable[int]) -> Estimator:
-    """Dhat4 where the smaller sample has at least 75 records, else Dhat1 (Ridout & Linkie 2009).
-
-    They recommend Dhat1 below 50. From 50 to 74 either will do; Dhat1 is smooth in the data, so it is kept.
-    """
-    return "dhat4" if min(sizes) >= 75 else "dhat1"
-
-
-def overlap_estimates(first: Floats, second: Floats) -> dict[Estimator, float]:
-    """Three estimators of the overlap ∫ min(f, g).
-
-    Schmid & Schmidt (2006), Computational Statistics & Data Analysis 50:1583, on the circle as Ridout & Linkie
-    (2009), Journal of Agricultural, Biological and Environmental Statistics 14:322.
-
-    Args:
-        first: times of day of one species, radians [N].
-        second: of the other [M].
-    """
-    f, g = (activity_density(times, adjust=ADJUST["dhat1"]) for times in (first, second))
-    dhat1 = float(np.minimum(f.on_grid(_GRID), g.on_grid(_GRID)).mean() * TURN)
-    f, g = (activity_density(times, adjust=ADJUST["dhat4"]) for times in (first, second))
-    dhat4 = (_lower_share(f, g) + _lower_share(g, f)) / 2
-    f, g = (activity_density(times, adjust=ADJUST["dhat5"]) for times in (first, second))
-    dhat5 = float((f.at(first) < g.at(first)).mean() + (g.at(second) <= f.at(second)).mean())
-    return {"dhat1": dhat1, "dhat4": dhat4, "dhat5": dhat5}
-
-
 def activity_overlap(
     first: Floats,
     second: Floats,
@@ -88,6 +64,7 @@ def activity_overlap(
     locations: tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]] | None = None,
     over: Over = "auto",
     resamples: int = 1000,
+    interval: IntervalKind = "inverted",
     compare: int = 0,
     seed: int = 42,
 ) -> Overlap:
@@ -95,15 +72,16 @@ def activity_overlap(
 
     Where records are drawn anew, they are drawn from both curves (smoothed bootstrap); where locations are,
     they are drawn with all their records of both species, as records of one location resemble each other.
-    The quantiles of the resamples are moved by how far their mean lies from the estimate (`basic0` of Meredith
-    & Ridout): resamples of resamples are smoother than the data.
+    The default interval is `trapline.ecology.overlap_limits.limits`, since the field's usual one, `basic0` of
+    Meredith & Ridout's R package overlap, does not cover where patterns are much alike.
 
     Args:
         first: times of day of one species, radians [N].
         second: of the other [M].
         locations: of both's records; None where they are not known.
         over: what is drawn anew.
-        resamples: how many.
+        resamples: how many, at least 100.
+        interval: `inverted`, or `basic0`.
         compare: random exchanges of the test that both are of one pattern; 0 makes none.
         seed: of all that is random.
 
@@ -114,11 +92,13 @@ def activity_overlap(
     values = overlap_estimates(*samples)
     drawn = choose_over(over, locations or (None, None))
     curves = [activity_density(sample) for sample in samples]
-    anew = [_binned_estimates(*pair) for pair in resampled(curves, locations or (), drawn, resamples, seed)]
-    made: dict[Estimator, Floats] = {name: np.concatenate([each[name] for each in anew]) for name in ADJUST}
     sizes = len(samples[0]), len(samples[1])
+    made = together(
+        binned_estimates(*pair) for pair in resampled(curves, locations or (), drawn, resamples, seed)
+    )
+    estimates = by_shift(values, made) if interval == "basic0" else limits(values, made, curves, drawn, seed)
     return Overlap(
-        **{name: _interval(values[name], made[name]) for name in ADJUST},
+        **estimates,
         estimator=choose_estimator(sizes),
         sizes=sizes,
         over=drawn,
@@ -144,44 +124,11 @@ def randomisation_test(first: Floats, second: Floats, *, exchanges: int = 999, s
     pooled = np.concatenate([bin_of(first), bin_of(second)])
     total = np.bincount(pooled, minlength=BINS)
     observed = np.bincount(pooled[: len(first)], minlength=BINS)[None].astype(np.float64)
-    statistic = _dhat4(BinnedDensities(observed), BinnedDensities(total - observed))[0]
+    statistic = binned_dhat4(BinnedDensities(observed), BinnedDensities(total - observed))[0]
     as_small = 1
     for start in range(0, exchanges, AT_ONCE):
         many = min(AT_ONCE, exchanges - start)
         mine = rng.multivariate_hypergeometric(total, len(first), many, method="marginals").astype(np.float64)
-        made = _dhat4(BinnedDensities(mine), BinnedDensities(total - mine))
+        made = binned_dhat4(BinnedDensities(mine), BinnedDensities(total - mine))
         as_small += int((made <= statistic + 1e-12).sum())
     return as_small / (exchanges + 1)
-
-
-def _lower_share(own: ActivityCurve, other: ActivityCurve) -> float:
-    """Mean over the records of the lower of both densities, by their own."""
-    return float(np.minimum(1.0, other.at(own.radians) / own.at(own.radians)).mean())
-
-
-def _binned_estimates(first: BinnedDensities, second: BinnedDensities) -> dict[Estimator, Floats]:
-    """The three estimators of each resample, [B] each."""
-    f, g = first.at_bins(ADJUST["dhat1"]), second.at_bins(ADJUST["dhat1"])
-    dhat1 = np.minimum(f, g).mean(axis=1) * TURN
-    dhat4 = _dhat4(first, second)
-    f, g = first.at_bins(ADJUST["dhat5"]), second.at_bins(ADJUST["dhat5"])
-    dhat5 = (first.counts * (f < g)).sum(axis=1) / first.sizes
-    dhat5 += (second.counts * (g <= f)).sum(axis=1) / second.sizes
-    return {"dhat1": dhat1, "dhat4": dhat4, "dhat5": dhat5}
-
-
-def _dhat4(first: BinnedDensities, second: BinnedDensities) -> Floats:
-    """[B]."""
-    f, g = first.at_bins(ADJUST["dhat4"]), second.at_bins(ADJUST["dhat4"])
-    lower = np.minimum(f, g)
-    of_first, of_second = (
-        (one.counts * np.divide(lower, own, out=np.zeros_like(own), where=own > 0)).sum(axis=1) / one.sizes
-        for one, own in ((first, f), (second, g))
-    )
-    return np.asarray((of_first + of_second) / 2)
-
-
-def _interval(value: float, anew: Floats) -> Estimate:
-    """Quantiles of the resamples, moved to the estimate, within 0 to 1."""
-    low, high = np.quantile(anew, [0.025, 0.975]) - (anew.mean() - value)
-    return Estimate(value, float(max(low, 0.0)), float(min(high, 1.0)))

@@ -18,8 +18,8 @@ import polars as pl
 from trapline.ecology.circular import TURN, Floats
 
 Anchoring = Literal["average", "equinoctial", "single"]
-"""Where the sun's day is laid: sunrise and sunset at their mean hours of these records, or at 6 and 18 o'clock,
-or sunrise alone at its mean hour."""
+"""Where the sun's day is laid: sunrise and sunset at their mean hours of these records, or at 6 and 18
+o'clock, or sunrise alone at its mean hour."""
 
 Instants = npt.NDArray[np.datetime64]
 
