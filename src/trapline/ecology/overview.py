@@ -1,4 +1,4 @@
-"""What a survey says of its species, all at once: effort, rates, occupancy, activity, richness, in one object."""
+"""What a survey says of its species, all at once: effort, rates, occupancy, activity and richness."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SpeciesOverview:
         psi: the share of locations that it occupies, by the model; None where there is none.
         p: the chance to record it in an occasion where it is, likewise.
         no_model: why there is no model of occupancy; None where there is one.
-        activity: `hour`, `density` (share of the records an hour), `low`, `high`; None where there is no curve.
+        activity: `hour`, `density` (share of the records an hour), `low`, `high`; None without a curve.
         no_activity: why not; None where there is one.
     """
 
@@ -242,7 +242,7 @@ def overview(
     species: Sequence[str] = (),
     count: Count = DRAWS,
 ) -> EcologyOverview:
-    """Effort, rates, occupancy, activity and richness of a survey, each with its interval, or why there is none.
+    """Effort, rates, occupancy, activity and richness of a survey, with intervals, or why there is none.
 
     Of expected records every figure is made of each of the draws, and carried through by `over_draws`.
 
@@ -353,8 +353,8 @@ def _occupancy(records: Records, label: str, asked: _Asked, why: dict[Hashable, 
         histories = detection_histories(records, asked.stations, label, asked.days)
         if len(set(histories.locations)) < _LEAST_LOCATIONS:
             raise DataError(
-                f"occupancy is a share of locations, and {len(set(histories.locations))} are too few to say one: "
-                f"{_LEAST_LOCATIONS} are the least here"
+                f"occupancy is a share of locations, and there are {len(set(histories.locations))}; "
+                f"{_LEAST_LOCATIONS} are the least"
             )
         fit = fit_occupancy(histories.detections)
     except TraplineError as error:

@@ -113,11 +113,8 @@ def records_of(
 
 
 def _opened(path: Path) -> Observations | Predictions | Catalog:
-    if path.is_file() and path.suffix.lower() == ".parquet":
-        from trapline.catalog import read_parquet
-
-        if "trapline_observations" in read_parquet(path)[1]:
-            return Observations.load(path)
+    if Observations.is_at(path):
+        return Observations.load(path)
     return Predictions.load(path) if are_predictions(path) else Catalog.load(path)
 
 

@@ -161,6 +161,11 @@ class Observations:
             self.table.write_parquet(file, metadata=metadata)
         return path
 
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Whether observations that `save` wrote are there."""
+        return kind_of(path) == "a Parquet table" and "trapline_observations" in read_parquet(path)[1]
+
     @classmethod
     @checked
     def load(cls, path: Path | str) -> Observations:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import polars as pl
 
 from trapline.catalog import harmless_cell
 from trapline.ecology import EcologyOverview, SpeciesOverview, Station
+from trapline.reports.ecology_methods import methods
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes
 from trapline.storage import replace_whole
 
@@ -48,7 +49,9 @@ def write_ecology_report(overview: EcologyOverview, path: Path) -> list[Path]:
         curves=[(one, _curve(overview, one)) for one in overview.species if one.activity is not None][
             :MOST_CURVES
         ],
-        without_curve=[(one.label, one.no_activity) for one in overview.species if one.activity is None],
+        without_curve=_by_reason((one.label, one.no_activity) for one in overview.species),
+        without_model=_by_reason((one.label, one.no_model) for one in overview.species),
+        methods=methods(overview),
         accumulation=_accumulation(overview),
         files=[
             (name, file.name, table.height)
@@ -57,6 +60,15 @@ def write_ecology_report(overview: EcologyOverview, path: Path) -> list[Path]:
         trapline=version("trapline"),
     )
     return [path, *tables]
+
+
+def _by_reason(whys: Iterable[tuple[str, str | None]]) -> list[tuple[str, list[str]]]:
+    """Why -> the labels of which there is nothing for that."""
+    reasons: dict[str, list[str]] = {}
+    for label, why in whys:
+        if why is not None:
+            reasons.setdefault(why, []).append(label)
+    return list(reasons.items())
 
 
 def report_files(path: Path) -> list[Path]:
@@ -114,7 +126,7 @@ def _runs(where: Any) -> list[tuple[float, float]]:
 
 
 def _place_map(overview: EcologyOverview) -> Any:
-    """Locations where they are, with a scale bar; None without coordinates. The area is the number of records."""
+    """Locations where they are, with a scale bar; None without coordinates. Areas are numbers of records."""
     known = {one.location_id: one for one in overview.stations.stations if _has_place(one)}
     if not known:
         return None
@@ -218,9 +230,8 @@ def _accumulation(overview: EcologyOverview) -> Any:
 def _heat(overview: EcologyOverview) -> list[tuple[str, list[tuple[str, float, str]]]]:
     """(location, (number, shade 0..1, words) of each species) of independent records."""
     table = overview.by_location
-    top = (
-        math.log1p(max((float(table[one.label].max() or 0) for one in overview.species), default=0.0)) or 1.0
-    )  # type: ignore[arg-type]
+    most = table.select(pl.max_horizontal(pl.exclude("location_id").max())).item()
+    top = math.log1p(float(most or 0.0)) or 1.0
     return [
         (row["location_id"], [_heat_cell(row, one.label, top) for one in overview.species])
         for row in table.iter_rows(named=True)
