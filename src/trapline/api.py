@@ -110,11 +110,11 @@ if TYPE_CHECKING:
     from trapline.competitions import Fill as Fill
     from trapline.competitions import Submission as Submission
     from trapline.competitions.code_execution import Checked, CodePackage
+    from trapline.ecology import EcologyOverview as EcologyOverview
+    from trapline.ecology import Records as Records
     from trapline.ensemble import CombinedTable as CombinedTable
     from trapline.ensemble import FoldBy
     from trapline.ensemble import Recalibrated as Recalibrated
-    from trapline.ecology import EcologyOverview as EcologyOverview
-    from trapline.ecology import Records as Records
     from trapline.evaluation import Comparison, Over, SeveralLabels, UnknownLabels, Way
     from trapline.evaluation import Evaluation as Evaluation
     from trapline.evaluation import Exploration as Exploration
@@ -3049,7 +3049,7 @@ def ecology_report(
         thresholds=thresholds,
         taxonomy=taxonomy,
     )
-    records, photos = (read_records(source, timezone=timezone), None) if own is None else own
+    records, photos = (read_records(str(source), timezone=timezone), None) if own is None else own
     if exclude:
         records = replace(records, table=records.table.filter(~records.table["label"].is_in(list(exclude))))
     if stations is not None:

@@ -15,8 +15,8 @@ def report(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Records: a table, a Camtrap DP package, a Wildlife Insights download; or a folder of `card`, "
-            "a catalog, predictions, observations.",
+            help="Records: a table, a Camtrap DP package, a Wildlife Insights download; or a folder of "
+            "`card`, a catalog, predictions, observations.",
         ),
     ],
     output: Annotated[

@@ -52,6 +52,7 @@ class SpeciesOverview:
         psi: the share of locations that it occupies, by the model; None where there is none.
         p: the chance to record it in an occasion where it is, likewise.
         no_model: why there is no model of occupancy; None where there is one.
+        of_model: what must be known of the model; None where there is nothing.
         activity: `hour`, `density` (share of the records an hour), `low`, `high`; None without a curve.
         no_activity: why not; None where there is one.
     """
@@ -65,6 +66,7 @@ class SpeciesOverview:
     psi: Estimate | None
     p: Estimate | None
     no_model: str | None
+    of_model: str | None
     activity: pl.DataFrame | None
     no_activity: str | None
 
@@ -360,6 +362,8 @@ def _occupancy(records: Records, label: str, asked: _Asked, why: dict[Hashable, 
     except TraplineError as error:
         why[("psi", label)] = str(error)
         return {}
+    if fit.notes:
+        why[("of model", label)] = "; ".join(fit.notes)
     return {("psi", label): fit.psi, ("p", label): fit.p}
 
 
@@ -431,6 +435,7 @@ def _species(
         naive=figures[("naive", label)],
         psi=psi,
         p=figures.get(("p", label)),
+        of_model=why.get(("of model", label)) if psi is not None else None,
         no_model=why.get(("psi", label), "there is no record") if psi is None else None,
         activity=_table_of(curve, [at * 24 / len(curve) for at in range(len(curve))], "hour", "density"),
         no_activity=None

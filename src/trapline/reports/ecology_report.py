@@ -23,6 +23,7 @@ _MOST_ROWS = 60
 """Locations that are named in the chart of effort; of more the rows are thin and have no names."""
 _MOST_NAMES = 25
 """Locations that are named on the map."""
+_MOST_LETTERS = 16
 _KM_A_DEGREE = 111.195
 """Of latitude, on a sphere of 6,371 km."""
 
@@ -45,12 +46,13 @@ def write_ecology_report(overview: EcologyOverview, path: Path) -> list[Path]:
         effort=_effort(overview),
         place_map=_place_map(overview),
         heat=_heat(overview),
-        widest=max((one.rate.high or one.rate.value or 0.0 for one in overview.species), default=0.0) or 1.0,
+        widest=max((one.rate.value or 0.0 for one in overview.species), default=0.0) or 1.0,
         curves=[(one, _curve(overview, one)) for one in overview.species if one.activity is not None][
             :MOST_CURVES
         ],
         without_curve=_by_reason((one.label, one.no_activity) for one in overview.species),
         without_model=_by_reason((one.label, one.no_model) for one in overview.species),
+        of_models=_by_reason((one.label, one.of_model) for one in overview.species),
         methods=methods(overview),
         accumulation=_accumulation(overview),
         files=[
@@ -113,7 +115,7 @@ def _effort(overview: EcologyOverview) -> Any:
         np.linspace(0, len(operation.dates) - 1, min(6, len(operation.dates))).round().astype(int)
     )
     axes.set_xticks(ticks, [operation.dates[tick].isoformat() for tick in ticks])
-    axes.set_yticks(range(rows) if named else [], list(operation.names) if named else [])
+    axes.set_yticks(range(rows) if named else [], [_cut(name) for name in operation.names] if named else [])
     style_axes(axes)
     worked = float(np.nansum(operation.days))
     return as_svg(figure, "effort", f"Camera operation of {rows} stations by day, {worked:,.0f} days in all")
@@ -144,7 +146,12 @@ def _place_map(overview: EcologyOverview) -> Any:
     if len(known) <= _MOST_NAMES:
         for name, east, north in zip(known, x, y, strict=True):
             axes.annotate(
-                name, (east, north), (6, 5), textcoords="offset points", color=COLOURS["ink"], fontsize=8
+                _cut(name),
+                (east, north),
+                (6, 5),
+                textcoords="offset points",
+                color=COLOURS["ink"],
+                fontsize=8,
             )
     _scale_bar(axes, x, y, span)
     axes.set_aspect("equal")
@@ -153,6 +160,11 @@ def _place_map(overview: EcologyOverview) -> Any:
     return as_svg(
         figure, "map", f"Where the {len(known)} locations are, {span:.3g} km across; larger: more records"
     )
+
+
+def _cut(name: str) -> str:
+    """A name as a figure can bear it; the tables have it whole."""
+    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
 def _has_place(station: Station) -> bool:
