@@ -7,8 +7,8 @@ its terms are below 1e-13: it is the direct sum, and no approximation that a rea
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -119,21 +119,15 @@ def density_on_grid(coefficients: Moments, size: int) -> Floats:
     return np.maximum(np.fft.irfft(coefficients.conj(), size, axis=-1) * (size / TURN), 0.0)
 
 
-def draw(coefficients: Moments, size: Any, rng: np.random.Generator) -> Floats:
-    """Times of day drawn from a density; `size` as numpy's."""
-    fine = 1 << 14
-    heights = density_on_grid(coefficients, fine)
-    edges = np.concatenate([[0.0], np.cumsum((heights + np.roll(heights, -1)) / 2)])
-    return np.interp(rng.random(size) * edges[-1], edges, np.linspace(0.0, TURN, fine + 1))
-
-
 def _concentration_of(length: Floats, order: int) -> Floats:
-    """κ of a von Mises density whose moment of this order has this length, by halving in its logarithm."""
-    low = np.full(np.shape(length), math.log(_CONCENTRATIONS[0]))
-    high = np.full(np.shape(length), math.log(_CONCENTRATIONS[1]))
-    for _ in range(48):
-        middle = (low + high) / 2
-        kappa = np.exp(middle)
-        above = ive(order, kappa) / ive(0, kappa) > length
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return np.exp((low + high) / 2)
+    """κ of a von Mises density whose moment of this order has this length, to some millionths of it."""
+    known, logs = _lengths(order)
+    return np.asarray(np.exp(np.interp(length, known, logs)))
+
+
+@functools.cache
+def _lengths(order: int) -> tuple[Floats, Floats]:
+    """Lengths of moments, and the logarithms of the concentrations that have them."""
+    logs = np.linspace(math.log(_CONCENTRATIONS[0]), math.log(_CONCENTRATIONS[1]), 20_000)
+    kappa = np.exp(logs)
+    return np.asarray(ive(order, kappa) / ive(0, kappa)), logs

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.ecology.circular import TURN, Floats
+from trapline.ecology.independence import independent_records
 from trapline.ecology.record_tables import RECORD_ROLES, read_records
 from trapline.ecology.records import Records
 from trapline.ecology.stations import Stations
@@ -101,6 +102,8 @@ def read_day_times(
     species_column: str | None = None,
     time_unit: TimeUnit | None = None,
     time_format: str | None = None,
+    timezone: str | None = None,
+    minutes: float | None = None,
 ) -> DayTimes:
     """Times of day of any records: `Records`, what `read_records` reads, and tables of times without a date.
 
@@ -113,13 +116,15 @@ def read_day_times(
         species_column: the column of the labels.
         time_unit: of times of day in numbers.
         time_format: of dates, as `read_records`.
+        timezone: of the clocks, for times that are written with an offset.
+        minutes: records of one label and location that are nearer in time are one; None: each counts.
 
     Raises:
         DataError: a column is missing, no time can be read, or numbers are of no unit that is known.
         UsageError: a unit was named of times that are not in numbers.
     """
     if isinstance(source, Records):
-        return times_of_records(source)
+        return times_of_records(source if minutes is None else independent_records(source, minutes))
     path = Path(source)
     told = dict(columns or {}) | ({} if species_column is None else {"species": species_column})
     if path.is_file() and path.suffix.lower() in _TABLES:
@@ -127,10 +132,15 @@ def read_day_times(
             read_header(path), DAY_TIME_ROLES, path, {k: v for k, v in told.items() if k in DAY_TIME_ROLES}
         )
         if "time_of_day" in roles and not {"dated", *(told.keys() & {"time", "date"})} & roles.keys():
+            idle = [("--minutes", minutes), ("--timezone", timezone), ("--time-format", time_format)]
+            for option, value in idle:
+                if value is not None:
+                    raise UsageError(f"{source} has no dates, and {option} needs them.")
             return _read_undated(path, roles, time_unit)
     if time_unit is not None:
         raise UsageError(f"{source} has times with dates: --time-unit is of times of day in numbers.")
-    return times_of_records(read_records(source, columns=told, time_format=time_format))
+    records = read_records(source, columns=told, time_format=time_format, timezone=timezone)
+    return times_of_records(records if minutes is None else independent_records(records, minutes))
 
 
 def times_of_records(records: Records) -> DayTimes:
@@ -170,11 +180,9 @@ def by_the_sun(
         anchoring: where sunrise and sunset are laid.
 
     Raises:
-        DataError: records have no dates, or none has a time by the sun.
+        DataError: no record has a time by the sun.
         UsageError: there are no coordinates.
     """
-    if times.table["camera_time"].null_count() == times.table.height:
-        raise DataError(f"{times.source or 'The table'} has times of day without dates: the sun needs both.")
     placed = times.table.join(
         _coordinates(times.table, stations, latitude, longitude),
         on="location_id",
@@ -187,7 +195,7 @@ def by_the_sun(
     if table.is_empty():
         raise DataError(f"No record has a time by the sun: {'; '.join(sun.describe())}.")
     rise, set_ = (f"{int(hour)}:{int(hour % 1 * 60):02}" for hour in sun.anchors)
-    clock = f"by the sun: sunrise at {rise}, sunset at {set_} ({anchoring}), clocks in {zone}"
+    clock = f"the sun: sunrise at {rise}, sunset at {set_} ({anchoring}), clocks in {zone}"
     return replace(times, table=table, clock=clock, notes=(*times.notes, *sun.describe()))
 
 

@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.arguments import checked
+from trapline.arguments import File, checked
 from trapline.ecology.matching import Matched, match_records
 from trapline.ecology.operation import Cameras, Hours, Operation, camera_operation
+from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import Records
+from trapline.ecology.station_tables import as_stations
 from trapline.ecology.stations import Stations
+from trapline.ecology.written import many
 from trapline.errors import UsageError, name_some
 
 Why = Literal["no camera stood there", "its camera did not work"]
@@ -88,8 +91,8 @@ class Effort:
 
 @checked
 def survey_effort(
-    stations: Stations,
-    records: Records | None = None,
+    stations: Stations | File,
+    records: Records | File | None = None,
     *,
     hours: Hours = "table",
     cameras: Cameras = "any",
@@ -103,8 +106,9 @@ def survey_effort(
     Nothing is corrected here: what is contradicted is named.
 
     Args:
-        stations: where cameras stood from when to when.
-        records: photos of whatever is in them, which were taken there; None: nothing is compared.
+        stations: where cameras stood from when to when; or their table, as of `read_stations`.
+        records: photos of whatever is in them, which were taken there, or their table, as of `read_records`;
+            None: nothing is compared.
         hours: as of `camera_operation`, likewise the next two.
         cameras: see there.
         occasion_start: see there.
@@ -114,6 +118,8 @@ def survey_effort(
         UsageError: an option that cannot be right.
         DataError: records are at locations that no station is at.
     """
+    stations = as_stations(stations)
+    records = None if records is None else as_records(records)
     if records is not None and cameras == "separate":
         raise UsageError("Records tell their location, and not always their camera: leave cameras together.")
     operation = camera_operation(stations, hours=hours, cameras=cameras, occasion_start=occasion_start)
@@ -191,6 +197,6 @@ def _describe(contradictions: tuple[Contradiction, ...]) -> list[str]:
         return []
     names = name_some([f"{each.location_id} {each.day} ({each.why})" for each in contradictions])
     return [
-        f"photos contradict the table on {len(contradictions):,} days of stations: {names}. Is a clock or a "
-        "date wrong?"
+        f"photos contradict the table on {many(len(contradictions), 'day')} of a station: {names}. Is a clock "
+        "or a date wrong?"
     ]

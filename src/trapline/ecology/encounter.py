@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from trapline.arguments import Count, Whole, checked
-from trapline.ecology.activity import activity_density, curve_intervals
 from trapline.ecology.circular import Floats
+from trapline.ecology.curves import LEAST_LOCATIONS, activity_density, curve_intervals
 from trapline.ecology.day_times import times_of_records
-from trapline.ecology.operation import camera_operation
+from trapline.ecology.independence import independent_records
+from trapline.ecology.rates import TrappingRates, trapping_rates
 from trapline.ecology.record_tables import read_records
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations
-from trapline.ecology.survey_richness import refuse_strangers
 from trapline.errors import DataError, UsageError
 from trapline.metrics import Estimate
 
@@ -107,6 +106,7 @@ def density(
     stations: Path | str | Stations,
     species: str,
     *,
+    minutes: float | None = None,
     speed: float | None = None,
     speed_se: float = 0.0,
     moving_speed: float | None = None,
@@ -125,9 +125,10 @@ def density(
     it. Cameras must stand at random of the animals' ways, and a record be one encounter.
 
     Args:
-        records: of independent encounters: a table, package, download, catalog or folder.
+        records: of encounters: a table, package, download, catalog or folder.
         stations: the table of cameras.
         species: a label.
+        minutes: records of one location that are nearer in time are one encounter; None: each is one.
         speed: the day range, km a day.
         speed_se: its standard error.
         moving_speed: instead, km an hour while it moves; times 24 hours and the activity level of the records
@@ -145,7 +146,7 @@ def density(
         UsageError: a parameter is missing, or cannot be; all that are missing are named.
         DataError: there is no record of the species, or one at a location that the stations do not have.
     """
-    _refuse_missing(speed if moving_speed is None else moving_speed, radius, angle)
+    refuse_unmeasured(speed if moving_speed is None else moving_speed, radius, angle)
     if speed is not None and moving_speed is not None:
         raise UsageError("--speed is the day range and --moving-speed makes one: tell one of them.")
     assert radius is not None
@@ -161,7 +162,9 @@ def density(
     )
     known = records if isinstance(records, Records) else read_records(records, species_column=species_column)
     placed = stations if isinstance(stations, Stations) else read_stations(stations)
-    encounters, days = _by_location(known, placed, species)
+    thin = known if minutes is None else independent_records(known, minutes)
+    rates = trapping_rates(thin, placed)
+    encounters, days = _by_location(rates, species)
     level = None
     if moving_speed is None:
         assert speed is not None
@@ -184,6 +187,9 @@ def density(
         "radius": radius_se,
         "angle": angle_se,
     }
+    few = []
+    if len(days) < LEAST_LOCATIONS:
+        few = [f"{len(days)} locations are few to draw anew: the interval is too short"]
     return Density(
         value,
         int(encounters.sum()),
@@ -192,11 +198,16 @@ def density(
         day_range,
         level,
         tuple(name for name, error in told.items() if error == 0),
-        (*known.notes, *placed.notes),
+        (*thin.notes, *placed.notes, *rates.notes, *few),
     )
 
 
-def _refuse_missing(speed: float | None, radius: float | None, angle: float | None) -> None:
+def refuse_unmeasured(speed: float | None, radius: float | None, angle: float | None) -> None:
+    """Refuse a density without what no photo tells.
+
+    Raises:
+        UsageError: a parameter is missing; all that are missing are named.
+    """
     told = {"speed": speed, "radius": radius, "angle": angle}
     missing = [words for name, words in _NEEDED.items() if told[name] is None]
     if missing:
@@ -217,27 +228,14 @@ def _refuse_impossible(angle: float, told: Mapping[str, tuple[float | None, floa
         raise UsageError(f"--angle is of an arc in degrees, at most 360, not {angle:g}.")
 
 
-def _by_location(records: Records, stations: Stations, species: str) -> tuple[Floats, Floats]:
+def _by_location(rates: TrappingRates, species: str) -> tuple[Floats, Floats]:
     """Records of the species and trap days, of each location that worked, [L] each."""
-    rows = records.table.filter(pl.col("label") == species)
-    if rows.is_empty():
-        names = ", ".join(records.table["label"].drop_nulls().unique().sort())
-        raise DataError(f"{records.source} has no record of {species!r}; it has: {names}.")
-    refuse_strangers(rows, stations)
-    operation = camera_operation(stations)
-    effort = pl.DataFrame(
-        {"location_id": operation.locations, "days": np.nansum(operation.days, axis=1)},
-        schema={"location_id": pl.String(), "days": pl.Float64()},
-    )
-    effort = effort.group_by("location_id", maintain_order=True).sum().filter(pl.col("days") > 0)
-    if effort.height < 2:
-        raise DataError(f"{effort.height} locations worked: an interval over locations needs two at least.")
-    counts = rows["location_id"].value_counts(name="encounters")
-    idle = counts.join(effort, on="location_id", how="anti")["location_id"].to_list()
-    if idle:
-        raise DataError(f"There are records at locations that never worked: {', '.join(idle[:5])}.")
-    both = effort.join(counts, on="location_id", how="left", maintain_order="left").fill_null(0)
-    return both["encounters"].cast(pl.Float64).to_numpy(), both["days"].to_numpy()
+    if species not in rates.labels:
+        raise DataError(f"There is no record of {species!r}; there are: {', '.join(rates.labels)}.")
+    days = rates.trap_days.sum(axis=1)
+    if len(days) < 2:
+        raise DataError(f"{len(days)} location worked: an interval over locations needs two at least.")
+    return rates.records[rates.labels.index(species)].sum(axis=1).astype(np.float64), days
 
 
 def _day_range(

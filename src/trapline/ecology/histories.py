@@ -6,19 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.arguments import checked
+from trapline.arguments import File, checked
 from trapline.ecology.matching import Matched, match_records
 from trapline.ecology.operation import Cameras, Hours, Operation, camera_operation, row_name
+from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import Records
+from trapline.ecology.station_tables import as_stations
 from trapline.ecology.stations import Stations
-from trapline.ecology.written import write_matrix
+from trapline.ecology.written import Target, many, write_matrix
 from trapline.errors import DataError, UsageError, name_some
 
 Floats = npt.NDArray[np.float64]
@@ -60,12 +61,12 @@ class Histories:
     records: int = 0
     notes: tuple[str, ...] = ()
 
-    def save(self, path: Path, *, what: Literal["detections", "counts", "effort"] = "detections") -> None:
+    def save(self, to: Target, *, what: Literal["detections", "counts", "effort"] = "detections") -> None:
         """Write a matrix as a CSV that unmarked, spOccupancy and camtrapR take.
 
-        In R: `read.csv(path, row.names = 1)`.
+        In R: `read.csv(…, row.names = 1)`.
         """
-        write_matrix(path, self.names, self.occasions, getattr(self, what))
+        write_matrix(to, self.names, self.occasions, getattr(self, what))
 
     def by_season(self) -> Histories:
         """One row a location, the occasions of its sessions side by side: for unmarked's `unmarkedMultFrame`.
@@ -105,8 +106,8 @@ class Histories:
 
 @checked
 def detection_histories(
-    records: Records,
-    stations: Stations,
+    records: Records | File,
+    stations: Stations | File,
     species: str,
     days: int,
     *,
@@ -135,8 +136,8 @@ def detection_histories(
     `notes`: of days on which no camera stood there, or outside the occasions, or in a cell that is NaN.
 
     Args:
-        records: of the species, and of others.
-        stations: where cameras stood from when to when.
+        records: of the species, and of others; or their table, as of `read_records`.
+        stations: where cameras stood from when to when; or their table, as of `read_stations`.
         species: a label of the records.
         days: of an occasion.
         origin: `station`: each station's first day (of each session); `survey`: the first day of all (of each
@@ -157,6 +158,7 @@ def detection_histories(
         DataError: records are at unknown locations, or lack counts that are asked for.
     """
     _check(days, min_active_days, buffer, max_days, cameras)
+    records, stations = as_records(records), as_stations(stations)
     label = choose_label(records, species)
     operation = camera_operation(stations, hours=hours, cameras=cameras, occasion_start=occasion_start)
     only = replace(records, table=records.table.filter(pl.col("label") == label))
@@ -176,7 +178,7 @@ def detection_histories(
     counts, notes = _counts(matched, starts, spans, days, effort.shape, count, operation)
     lost = counts.records[~kept].sum()
     if lost:
-        notes.append(f"{lost:,.0f} records lie on occasions whose effort is too little: their cells are NA")
+        notes.append(f"{many(int(lost), 'record')} on occasions with too little effort, whose cells are NA")
     values = np.where(kept, counts.wanted, np.nan)
     effort = np.where(kept, effort, np.nan)
     scaling = _scaling(effort) if scale_effort else None
@@ -320,13 +322,13 @@ def _note_outside(matched: Matched) -> list[str]:
     if not count:
         return []
     first = _named(matched, matched.outside)
-    return [f"{count:,} records are of days on which no camera stood there, and count nowhere: {first}"]
+    return [f"{many(count, 'record')} of days on which no camera stood there, counted nowhere: {first}"]
 
 
 def _note_before(count: int) -> list[str]:
     if not count:
         return []
-    return [f"{count:,} records lie before the first occasion or after the last, and count nowhere"]
+    return [f"{many(count, 'record')} before the first occasion or after the last, counted nowhere"]
 
 
 def _note_idle(matched: Matched, operation: Operation) -> list[str]:
@@ -338,8 +340,8 @@ def _note_idle(matched: Matched, operation: Operation) -> list[str]:
     if not count:
         return []
     return [
-        f"{count:,} records are of days on which their station is said not to have worked; they count, and "
-        f"the effort stays as the table says: {_named(matched, idle)}"
+        f"{many(count, 'record')} of days on which the station is said not to have worked, counted all the "
+        f"same, with the effort as the table has it: {_named(matched, idle)}"
     ]
 
 

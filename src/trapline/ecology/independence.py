@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
-from trapline.arguments import checked
+from trapline.arguments import File, checked
 from trapline.ecology.package_records import in_words
+from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import RECORDS, Records
-from trapline.ecology.written import STATION, write_rows
+from trapline.ecology.written import STATION, Target, many, write_rows
 from trapline.errors import DataError, UsageError
 from trapline.formats import independent_times
 
@@ -36,7 +36,7 @@ _OF_INDIVIDUALS = ("individual", "count", "life_stage", "sex", "behaviour")
 
 @checked
 def independent_records(
-    records: Records,
+    records: Records | File,
     minutes: float,
     *,
     since: Since = "last independent record",
@@ -50,7 +50,7 @@ def independent_records(
     for several has the largest of their counts, the most that were seen at once, and all their words.
 
     Args:
-        records: as they were read.
+        records: as they were read; or their table, as of `read_records`.
         minutes: from 0 on.
         since: what the time is measured from.
         by: `location`: records of all its cameras together; `deployment`: each camera for itself;
@@ -66,6 +66,7 @@ def independent_records(
     """
     if not minutes >= 0:
         raise UsageError(f"--minutes is a time from 0 on, not {minutes:g}.")
+    records = as_records(records)
     keys, table, notes = _KEYS[by], records.table, list(records.notes)
     if by != "location" and table[keys[-1] if by == "individual" else "deployment_id"].is_null().all():
         raise DataError(f"{records.source} names no {by}, by which records were to be told apart.")
@@ -73,9 +74,9 @@ def independent_records(
     if timed.is_empty():
         raise DataError(f"No record of {records.source} has a time.")
     if timed.height < table.height:
-        notes.append(f"{table.height - timed.height:,} records have no time, so that they are left out here")
+        notes.append(f"{many(table.height - timed.height, 'record')} without a time, left out here")
     if by == "individual" and (unknown := timed["individual"].null_count()):
-        notes.append(f"{unknown:,} records name no individual: they are judged together, as one")
+        notes.append(f"{many(unknown, 'record')} of no named individual, judged together as one")
     order = [name for name in ("file_path", "event_id") if name in timed.columns]
     timed = timed.sort([*keys, "camera_time", *order], maintain_order=True)
     kept = _kept_of_all(timed, keys, minutes) if since == "last record" else _kept_alone(timed, keys, minutes)
@@ -137,7 +138,7 @@ def _describe(before: int, after: int, minutes: float, since: Since, by: By) -> 
     )
 
 
-def save_records(records: Records, path: Path) -> None:
+def save_records(records: Records, to: Target) -> None:
     """Write records as camtrapR's table of records, with our columns after its own.
 
     As in camtrapR's table `delta.time.*` of the first record of its kind is 0.
@@ -156,7 +157,7 @@ def save_records(records: Records, path: Path) -> None:
         clock = ["NA"] * 3 if text is None else [text, *text.split()]
         gaps = [] if seconds is None else _gaps(seconds[number])
         rows.append([location, label, *clock, *gaps, *("NA" if cell is None else cell for cell in rest)])
-    write_rows(path, [STATION, "Species", "DateTimeOriginal", "Date", "Time", *deltas, *others], rows)
+    write_rows(to, [STATION, "Species", "DateTimeOriginal", "Date", "Time", *deltas, *others], rows)
 
 
 def _says(table: pl.DataFrame, name: str) -> bool:

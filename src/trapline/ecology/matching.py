@@ -11,6 +11,7 @@ import polars as pl
 
 from trapline.ecology.operation import Operation
 from trapline.ecology.records import Records
+from trapline.ecology.written import many
 from trapline.errors import DataError, name_some
 
 _DAY_US = 86_400_000_000
@@ -72,7 +73,7 @@ def match_records(records: Records, operation: Operation, *, skip_unknown: bool 
 def _timed(records: Records, notes: list[str]) -> pl.DataFrame:
     table = records.table.filter(pl.col("camera_time").is_not_null())
     if table.height < len(records):
-        notes.append(f"{len(records) - table.height:,} records have no time, and count nowhere")
+        notes.append(f"{many(len(records) - table.height, 'record')} without a time, counted nowhere")
     return table
 
 
@@ -100,14 +101,14 @@ def _location_codes(
     if not lost:
         return codes
     what = (
-        f"{lost:,} records are at locations that no station is at: {name_some(unknown) or 'they name none'}"
+        f"{many(lost, 'record')} at locations that no station is at: {name_some(unknown) or 'none is named'}"
     )
     if not skip_unknown or lost == len(codes):
         raise DataError(
             f"{what}. Stations are at {name_some(locations)}. Add these to the table of stations, or leave "
             f"their records of {records.source} out with --skip-unknown."
         )
-    notes.append(f"{what}; they are left out as asked")
+    notes.append(f"{what}; left out as asked")
     return codes
 
 

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from trapline.arguments import checked
+from trapline.arguments import File, checked
 from trapline.ecology.spans import Span, cut, day_shares, join
+from trapline.ecology.station_tables import as_stations
 from trapline.ecology.stations import Station, Stations
-from trapline.ecology.written import write_matrix
+from trapline.ecology.written import Target, many, write_matrix
 from trapline.errors import DataError, UsageError, name_some
 
 Hours = Literal["table", "noon", "exact", "whole"]
@@ -62,10 +62,10 @@ class Operation:
         """Of each row, as camtrapR writes it: `StationA__SESS_2009__CAM_1`."""
         return tuple(map(row_name, self.locations, self.sessions, self.cameras))
 
-    def save(self, path: Path) -> None:
+    def save(self, to: Target) -> None:
         """Write the matrix as camtrapR does: a row a station, a column a day, `NA` where it did not stand."""
         shift = f"+{self.hour}h" if self.hour else ""
-        write_matrix(path, self.names, [f"{day.isoformat()}{shift}" for day in self.dates], self.days)
+        write_matrix(to, self.names, [f"{day.isoformat()}{shift}" for day in self.dates], self.days)
 
 
 def row_name(location: str, session: str | None, camera: str | None = None) -> str:
@@ -76,7 +76,7 @@ def row_name(location: str, session: str | None, camera: str | None = None) -> s
 
 @checked
 def camera_operation(
-    stations: Stations, *, hours: Hours = "table", cameras: Cameras = "any", occasion_start: int = 0
+    stations: Stations | File, *, hours: Hours = "table", cameras: Cameras = "any", occasion_start: int = 0
 ) -> Operation:
     """The share of each day that each station worked.
 
@@ -87,7 +87,7 @@ def camera_operation(
     of them it is NaN. With several cameras times are joined exactly, where camtrapR takes means of days.
 
     Args:
-        stations: where cameras stood from when to when.
+        stations: where cameras stood from when to when; or their table, as of `read_stations`.
         hours: what counts of the first and last days (see `Hours`).
         cameras: when a station of several cameras works (see `Cameras`).
         occasion_start: the full hour at which a day begins: 12 for nights that are not cut at midnight.
@@ -96,6 +96,7 @@ def camera_operation(
         UsageError: `hours` is `exact` and the table has days, or the hour is none.
         DataError: the survey is longer than a century, as one with a year mistyped.
     """
+    stations = as_stations(stations)
     if not 0 <= occasion_start <= 23:
         raise UsageError(f"--occasion-start is a full hour from 0 to 23, not {occasion_start}.")
     days_alone = [station.location_id for station in stations.stations if station.whole_days]
@@ -111,7 +112,7 @@ def camera_operation(
     dates = _dates([_stood(station, hours) for station in stations.stations], hours, occasion_start)
     matrix = np.stack([_row(each, hours, cameras, dates, occasion_start) for each in rows.values()])
     idle = [row_name(*key) for key, row in zip(rows, matrix, strict=True) if not np.nansum(row)]
-    notes = [f"{len(idle):,} stations never worked: {name_some(idle)}"] if idle else []
+    notes = [f"{many(len(idle), 'station')} without any effort: {name_some(idle)}"] if idle else []
     return Operation(
         tuple(location for location, _, _ in rows),
         tuple(session for _, session, _ in rows),

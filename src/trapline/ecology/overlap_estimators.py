@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from trapline.ecology.activity import ActivityCurve, activity_density
 from trapline.ecology.circular import TURN, Floats
+from trapline.ecology.curves import ActivityCurve, activity_density
 from trapline.ecology.resampling import BinnedDensities
 
 Estimator = Literal["dhat1", "dhat4", "dhat5"]

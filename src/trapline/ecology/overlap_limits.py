@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from trapline.ecology.activity import ActivityCurve
 from trapline.ecology.circular import Floats
+from trapline.ecology.curves import ActivityCurve
 from trapline.ecology.overlap_estimators import ADJUST, Estimator, binned_estimates
 from trapline.ecology.resampling import BINS, BinnedDensities
 from trapline.metrics import Estimate
@@ -98,7 +98,7 @@ def limits(
 
 def _shares(curve: ActivityCurve) -> Floats:
     heights = curve.on_grid(BINS)
-    return heights / heights.sum()
+    return np.asarray(heights / heights.sum())
 
 
 def _alike(first: Floats, second: Floats, overlap: float) -> tuple[Floats, Floats]:

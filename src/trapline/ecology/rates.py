@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.arguments import checked
+from trapline.arguments import File, checked
 from trapline.ecology.effort import idle_records
 from trapline.ecology.matching import Matched, match_records
 from trapline.ecology.operation import Cameras, Hours, Operation, camera_operation
+from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import Records
+from trapline.ecology.station_tables import as_stations
 from trapline.ecology.stations import Stations
-from trapline.ecology.written import as_text, estimate_json, write_rows
+from trapline.ecology.written import Target, as_text, estimate_json, many, write_rows
 from trapline.errors import DataError, UsageError
-from trapline.metrics import Estimate, estimate_ratio
+from trapline.metrics import Estimate, estimate_binomial, estimate_ratio
 
 PER_DAYS = 100
 """Rates are records per so many trap days."""
@@ -88,26 +89,26 @@ class TrappingRates:
     trap_days: npt.NDArray[np.float64]
     notes: tuple[str, ...] = ()
 
-    def save(self, path: Path) -> None:
+    def save(self, to: Target) -> None:
         """Write the species as a CSV."""
         header = [*("label", "records", "locations"), *_columns("rate"), *_columns("naive_occupancy")]
         rows = (
             [one.label, one.records, one.locations, *_cells(one.rate), *_cells(one.naive_occupancy)]
             for one in self.species
         )
-        write_rows(path, header, rows)
+        write_rows(to, header, rows)
 
-    def save_months(self, path: Path) -> None:
+    def save_months(self, to: Target) -> None:
         """Write species by month as a CSV."""
         rows = (
             [one.label, one.month, one.records, one.locations, as_text(one.trap_days), *_cells(one.rate)]
             for one in self.months
         )
-        write_rows(path, [*("label", "month", "records", "locations", "trap_days"), *_columns("rate")], rows)
+        write_rows(to, [*("label", "month", "records", "locations", "trap_days"), *_columns("rate")], rows)
 
-    def save_by_location(self, path: Path) -> None:
+    def save_by_location(self, to: Target) -> None:
         """Write records and trap days of each location and month that worked, a row a species: zeros too."""
-        write_rows(path, ["location_id", "month", "label", "records", "trap_days"], self._by_location())
+        write_rows(to, ["location_id", "month", "label", "records", "trap_days"], self._by_location())
 
     def _by_location(self) -> Iterator[list[object]]:
         for at, location in enumerate(self.locations):
@@ -149,8 +150,8 @@ class TrappingRates:
 
 @checked
 def trapping_rates(
-    records: Records,
-    stations: Stations,
+    records: Records | File,
+    stations: Stations | File,
     *,
     hours: Hours = "table",
     cameras: Cameras = "any",
@@ -161,13 +162,14 @@ def trapping_rates(
 
     Both say what cameras recorded and not how many animals there are: they depend on how easily a species is
     seen, and on where cameras stand (O'Brien, Kinnaird & Wibisono 2003, *Crouching tigers,
-    hidden prey*; Sollmann et al. 2013, *Risky business or simple solution*). Intervals are jackknifes over
-    locations (`trapline.metrics`): a rate's on the logarithm, a share's on the logit. Records are counted as
-    they are: make them independent first.
+    hidden prey*; Sollmann et al. 2013, *Risky business or simple solution*). A rate's interval is a
+    jackknife over locations on the logarithm with Student's t (`trapline.metrics`), that of the share of
+    locations the exact one of Clopper & Pearson (1934). Records are counted as they are: make them
+    independent first.
 
     Args:
-        records: of all species.
-        stations: where cameras stood from when to when.
+        records: of all species; or their table, as of `read_records`.
+        stations: where cameras stood from when to when; or their table, as of `read_stations`.
         hours: as of `camera_operation`, likewise the next two.
         cameras: see there.
         occasion_start: see there.
@@ -177,6 +179,7 @@ def trapping_rates(
         UsageError: cameras are asked for one by one.
         DataError: records are at unknown locations, or no station ever worked.
     """
+    records, stations = as_records(records), as_stations(stations)
     if cameras == "separate":
         raise UsageError("Rates are of stations: cameras can be any, all or sum, not separate.")
     operation = camera_operation(stations, hours=hours, cameras=cameras, occasion_start=occasion_start)
@@ -232,15 +235,10 @@ def _counts(
 
 def _species(label: str, counts: npt.NDArray[np.int64], days: npt.NDArray[np.float64]) -> SpeciesRate:
     """Of counts and days, each [locations, months]."""
-    by_location, present = counts.sum(axis=1), (counts.sum(axis=1) > 0).astype(np.float64)
-    groups = np.arange(len(days))
-    return SpeciesRate(
-        label,
-        int(by_location.sum()),
-        int(present.sum()),
-        _rate(by_location, days.sum(axis=1)),
-        estimate_ratio(present, np.ones(len(days)), groups),
-    )
+    by_location = counts.sum(axis=1)
+    present = int((by_location > 0).sum())
+    rate = _rate(by_location, days.sum(axis=1))
+    return SpeciesRate(label, int(by_location.sum()), present, rate, estimate_binomial(present, len(days)))
 
 
 def _months(
@@ -270,14 +268,14 @@ def _notes(matched: Matched, operation: Operation, never: int, locations: int) -
     notes = []
     outside = int(matched.outside.sum())
     if outside:
-        notes.append(f"{outside:,} records are of days on which no camera stood there, and count nowhere")
+        notes.append(f"{many(outside, 'record')} of days on which no camera stood there, counted nowhere")
     if never:
-        notes.append(f"{never:,} records are of stations that never worked, and count nowhere")
+        notes.append(f"{many(never, 'record')} of stations that never worked, counted nowhere")
     idle = int(idle_records(matched, operation).sum())
     if idle:
         notes.append(
-            f"{idle:,} records are of times at which their station is said not to have worked; they count, "
-            "and the effort stays as the table says"
+            f"{many(idle, 'record')} of times at which the station is said not to have worked, counted all "
+            "the same, with the effort as the table has it"
         )
     if locations == 1:
         notes.append("there is one location, so that nothing says how far another would differ: no intervals")

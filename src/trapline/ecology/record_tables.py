@@ -14,6 +14,7 @@ from trapline.catalog import BLANK_WORDS, Catalog, is_catalog_folder
 from trapline.ecology.clocks import note_clock, wall_clocks
 from trapline.ecology.package_records import package_records
 from trapline.ecology.records import RECORDS, Records
+from trapline.ecology.written import many
 from trapline.errors import DataError
 from trapline.formats import (
     DEPLOYMENT_COLUMNS,
@@ -114,6 +115,11 @@ def read_records(
         records = _leave_out(records, exclude)
     notes = (*reading.notes, *records.notes, *reading.describe_rejected())
     return replace(records, notes=notes)
+
+
+def as_records(records: Records | Path | str) -> Records:
+    """Records as they are, or of their table."""
+    return records if isinstance(records, Records) else read_records(records)
 
 
 def _read(
@@ -277,10 +283,10 @@ def _leave_out(records: Records, exclude: Sequence[str]) -> Records:
     notes = []
     blank = label.str.to_lowercase().is_in(list(BLANK_WORDS)).fill_null(value=True)
     if blank.any():
-        notes.append(f"{int(blank.sum()):,} are blank, and no records of a species")
+        notes.append(f"{many(int(blank.sum()), 'row')} blank, and no record of a species")
     named = label.is_in(list(exclude)).fill_null(value=False) & ~blank
     if named.any():
-        notes.append(f"{int(named.sum()):,} are left out as asked: {', '.join(exclude)}")
+        notes.append(f"{many(int(named.sum()), 'row')} left out as asked: {', '.join(exclude)}")
     table = records.table.filter(~(blank | named))
     if table.is_empty():
         raise DataError(f"{records.source} has no record of a species.")

@@ -18,14 +18,11 @@ from trapline.ecology.circular import (
     Floats,
     Moments,
     density_on_grid,
-    kernel_moments,
-    orders_needed,
     plug_in_concentration,
 )
 
 BINS = 1024
-ORDERS = BINS // 2
-"""The highest moment that bins can tell; only kernels narrower than three minutes would need more."""
+_COSINES = np.cos(np.arange(BINS) * (TURN / BINS)) - 1
 AT_ONCE = 64
 """Resamples in memory together."""
 
@@ -86,12 +83,12 @@ class BinnedDensities:
         """Of counts [B, BINS]."""
         self.counts = counts
         self.sizes = counts.sum(axis=1)
-        self._moments = np.fft.rfft(counts, axis=1).conj() / self.sizes[:, None]
+        self._moments = np.fft.rfft(counts / self.sizes[:, None], axis=1)
         self._concentration = plug_in_concentration(self._moments[:, :4], self.sizes)
 
     def at_bins(self, adjust: float) -> Floats:
         """Per radian, [B, BINS]; the plug-in concentration is divided by `adjust`."""
-        concentration = self._concentration / adjust
-        orders = min(orders_needed(float(concentration.max())), ORDERS)
-        smoothed = self._moments[:, : orders + 1] * kernel_moments(concentration, orders)
-        return density_on_grid(smoothed, BINS)
+        kernel = np.exp((self._concentration / adjust)[:, None] * _COSINES)
+        kernel /= kernel.sum(axis=1, keepdims=True)
+        smoothed = np.fft.irfft(self._moments * np.fft.rfft(kernel, axis=1), BINS, axis=1)
+        return np.maximum(smoothed * (BINS / TURN), 0.0)

@@ -13,6 +13,7 @@ import polars as pl
 from trapline.arguments import checked
 from trapline.ecology.clocks import Clock, read_clock, refuse_unread
 from trapline.ecology.stations import GUESSED, Station, Stations
+from trapline.ecology.written import many
 from trapline.errors import DataError
 from trapline.formats import (
     DEPLOYMENT_COLUMNS,
@@ -72,6 +73,11 @@ def read_stations(
     with open_reading(Reading(strict=True)) as reading:
         stations = _read(source, dict(columns or {}), time_format, timezone)
     return replace(stations, notes=(*reading.notes, *stations.notes))
+
+
+def as_stations(stations: Stations | Path | str) -> Stations:
+    """Stations as they are, or of their table."""
+    return stations if isinstance(stations, Stations) else read_stations(stations)
 
 
 def _read(source: Path, columns: dict[str, str], time_format: str | None, timezone: str | None) -> Stations:
@@ -249,6 +255,6 @@ def _guess_notes(count: int) -> list[str]:
     if not count:
         return []
     return [
-        f"{count:,} stations are a guess of the span of their photos, as the column '{GUESSED}' says: "
-        "correct them, and take that column out"
+        f"{many(count, 'row')} with a guess, the span of the photos, as the column '{GUESSED}' says: correct "
+        "them, and take that column out"
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from trapline.ecology.written import many
 from trapline.errors import DataError
 from trapline.storage import replace_whole
 
@@ -123,7 +124,7 @@ def guess_stations(photos: Records | Catalog) -> Stations:
         for location, first, last in spans.iter_rows()
     )
     note = (
-        f"from when to when the {len(stations):,} cameras stood is a guess: the span of their photos. One "
+        f"when the cameras of {many(len(stations), 'location')} stood is a guess: the span of their photos. One "
         "that took none in its last weeks stood there all the same"
     )
     return Stations(stations, f"the span of the photos of {source}", guessed=True, notes=(note,))

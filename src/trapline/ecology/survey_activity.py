@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from trapline.arguments import Count, Whole, checked
-from trapline.ecology.activity import (
+from trapline.ecology.circular import TURN
+from trapline.ecology.curves import (
     ActivityCurve,
     ActivityIntervals,
     Over,
@@ -19,7 +20,6 @@ from trapline.ecology.activity import (
     curve_intervals,
     enough,
 )
-from trapline.ecology.circular import TURN
 from trapline.ecology.day_times import (
     DayTimes,
     TimeUnit,
@@ -27,11 +27,12 @@ from trapline.ecology.day_times import (
     choose_species,
     read_day_times,
 )
-from trapline.ecology.overlap import IntervalKind, Overlap, activity_overlap
+from trapline.ecology.overlaps import IntervalKind, Overlap, activity_overlap
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations
 from trapline.ecology.sun import Anchoring
+from trapline.ecology.written import write_rows
 from trapline.errors import DataError, UsageError
 
 
@@ -81,6 +82,10 @@ class SurveyActivity:
             parts.append(pl.DataFrame(columns).insert_column(0, pl.Series("label", [one.label] * size)))
         return pl.concat(parts)
 
+    def save(self, path: Path) -> None:
+        """Write the table as a CSV."""
+        write_rows(path, self.table.columns, self.table.iter_rows())
+
 
 @dataclass(frozen=True, eq=False)
 class SurveyOverlap:
@@ -88,10 +93,12 @@ class SurveyOverlap:
 
     Attributes:
         pairs: (label, label) → their overlap.
+        curves: label → its density.
         times: what it was made of.
     """
 
     pairs: Mapping[tuple[str, str], Overlap]
+    curves: Mapping[str, ActivityCurve]
     times: DayTimes
 
 
@@ -104,6 +111,7 @@ def activity(
     columns: Mapping[str, str] | None = None,
     time_unit: TimeUnit | None = None,
     time_format: str | None = None,
+    minutes: float | None = None,
     sun: Anchoring | None = None,
     timezone: str | None = None,
     stations: Path | str | Stations | None = None,
@@ -126,8 +134,9 @@ def activity(
         columns: what a column holds (see `RECORD_ROLES`) → its name, where that is not a usual one.
         time_unit: of times of day in numbers: `fraction`, `hours` or `radians`.
         time_format: of dates: `day-first`, `month-first`, or `strptime`'s.
+        minutes: records of one label and location that are nearer in time are one; None: each counts.
         sun: times by the sun instead of the clock, and where sunrise and sunset are laid.
-        timezone: of the cameras' clocks, for `sun`.
+        timezone: of the cameras' clocks: for `sun`, and for times that are written with an offset.
         stations: the table of cameras, whose coordinates the locations have.
         latitude: of all records, degrees north, instead.
         longitude: likewise, degrees east.
@@ -141,7 +150,13 @@ def activity(
         UsageError: options contradict each other, or the sun lacks coordinates or the zone of the clocks.
     """
     times = read_day_times(
-        records, columns=columns, species_column=species_column, time_unit=time_unit, time_format=time_format
+        records,
+        columns=columns,
+        species_column=species_column,
+        time_unit=time_unit,
+        time_format=time_format,
+        timezone=timezone,
+        minutes=minutes,
     )
     times = _on_clock(times, sun, timezone, stations, latitude, longitude)
     chosen, few = _with_enough(times, species)
@@ -165,6 +180,7 @@ def overlap(
     columns: Mapping[str, str] | None = None,
     time_unit: TimeUnit | None = None,
     time_format: str | None = None,
+    minutes: float | None = None,
     sun: Anchoring | None = None,
     timezone: str | None = None,
     stations: Path | str | Stations | None = None,
@@ -187,8 +203,9 @@ def overlap(
         columns: what a column holds (see `RECORD_ROLES`) → its name, where that is not a usual one.
         time_unit: of times of day in numbers: `fraction`, `hours` or `radians`.
         time_format: of dates: `day-first`, `month-first`, or `strptime`'s.
+        minutes: records of one label and location that are nearer in time are one; None: each counts.
         sun: times by the sun instead of the clock, and where sunrise and sunset are laid.
-        timezone: of the cameras' clocks, for `sun`.
+        timezone: of the cameras' clocks: for `sun`, and for times that are written with an offset.
         stations: the table of cameras, whose coordinates the locations have.
         latitude: of all records, degrees north, instead.
         longitude: likewise, degrees east.
@@ -205,11 +222,18 @@ def overlap(
     if len(species) < 2:
         raise UsageError("An overlap is of two species at least: --species tiger,macaque.")
     times = read_day_times(
-        records, columns=columns, species_column=species_column, time_unit=time_unit, time_format=time_format
+        records,
+        columns=columns,
+        species_column=species_column,
+        time_unit=time_unit,
+        time_format=time_format,
+        timezone=timezone,
+        minutes=minutes,
     )
     times = _on_clock(times, sun, timezone, stations, latitude, longitude)
     pairs = {}
-    for pair in combinations(choose_species(times, species), 2):
+    chosen = choose_species(times, species)
+    for pair in combinations(chosen, 2):
         where = [times.locations(label) for label in pair]
         known = None if where[0] is None or where[1] is None else (where[0], where[1])
         try:
@@ -224,7 +248,7 @@ def overlap(
             )
         except DataError as error:
             raise DataError(f"{' and '.join(pair)}: {error}") from error
-    return SurveyOverlap(pairs, times)
+    return SurveyOverlap(pairs, {label: activity_density(times.radians(label)) for label in chosen}, times)
 
 
 def _on_clock(
@@ -236,7 +260,7 @@ def _on_clock(
     longitude: float | None,
 ) -> DayTimes:
     """The times as they are, or by the sun where that is asked for."""
-    told = {"timezone": timezone, "stations": stations, "latitude": latitude, "longitude": longitude}
+    told = {"stations": stations, "latitude": latitude, "longitude": longitude}
     if sun is None:
         idle = [f"--{name}" for name, value in told.items() if value is not None]
         if idle:

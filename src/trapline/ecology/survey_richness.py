@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from trapline.arguments import Count, Whole, checked
+from trapline.ecology.effort import idle_records
+from trapline.ecology.hill_curves import Richness, Units, hill_numbers
+from trapline.ecology.independence import independent_records
+from trapline.ecology.matching import match_records
 from trapline.ecology.operation import camera_operation
 from trapline.ecology.record_tables import read_records
 from trapline.ecology.records import Records
-from trapline.ecology.richness import Richness, Units, hill_numbers
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations
 from trapline.errors import DataError, UsageError
@@ -36,6 +39,7 @@ def richness(
     stations: Path | str | Stations | None = None,
     units: Units = "locations",
     days: Count = 7,
+    minutes: float | None = None,
     exclude: Sequence[str] = (),
     species_column: str | None = None,
     sizes: Sequence[int] | None = None,
@@ -54,6 +58,7 @@ def richness(
         stations: the table of cameras: locations without any record are sampling units too.
         units: what is counted.
         days: of an occasion; the first is each location's first day of work.
+        minutes: of `records`: those of one location that are nearer in time are one.
         exclude: labels that are no species here.
         species_column: the column of the labels.
         sizes: rarefied and extrapolated to these; None: 40 from 1 to twice the sample.
@@ -71,6 +76,11 @@ def richness(
         else read_records(records, species_column=species_column, exclude=exclude)
     )
     placed = stations if stations is None or isinstance(stations, Stations) else read_stations(stations)
+    if minutes is not None and units != "records":
+        raise UsageError(
+            "--minutes thins records, and --units counts none: a species is at a unit or is not."
+        )
+    known = known if minutes is None else independent_records(known, minutes)
     sampled = _sample(known, placed, units, days)
     result = hill_numbers(
         list(sampled.counts.values()),
@@ -87,40 +97,24 @@ def richness(
 
 
 def _sample(records: Records, stations: Stations | None, units: Units, days: int) -> _Sampled:
-    table = records.table.drop_nulls("label")
+    table = records.table
     if units == "records":
         counted = table["label"].value_counts(name="times").sort("label")
         words = f"{table.height:,} records"
         return _Sampled(dict(counted.iter_rows()), table.height, words, (_INDEPENDENT,))
+    if stations is not None:
+        return _at_stations(records, stations, days if units == "occasions" else None)
+    if units == "occasions":
+        raise UsageError("--units occasions needs --stations: when each location was sampled.")
     without = table["location_id"].null_count()
     if without:
         raise DataError(f"{without:,} records have no location, and locations are the sampling units.")
-    refuse_strangers(table, stations)
-    if units == "occasions":
-        if stations is None:
-            raise UsageError("--units occasions needs --stations: when each location was sampled.")
-        return _by_occasion(table, stations, days)
-    names = table["location_id"] if stations is None else [one.location_id for one in stations.stations]
-    size = len(set(names))
-    notes = (
-        () if stations else ("locations without any record are not known, and are no sampling units here",)
-    )
-    return _Sampled(_incidences(table, ["location_id"]), size, f"{size:,} locations", notes)
+    size = table["location_id"].n_unique()
+    return _Sampled(_incidences(table, ["location_id"]), size, f"{size:,} locations", (_UNKNOWN,))
 
 
-_INDEPENDENT = "records are taken for independent of each other: thin them first where they are not"
-
-
-def refuse_strangers(table: pl.DataFrame, stations: Stations | None) -> None:
-    """Refuse records at locations that the table of stations does not have; they are named."""
-    if stations is None:
-        return
-    known = {one.location_id for one in stations.stations}
-    strange = sorted(set(table["location_id"].unique()) - known)
-    if strange:
-        raise DataError(
-            f"{len(strange)} locations of records are not in the table of stations: {', '.join(strange[:5])}."
-        )
+_INDEPENDENT = "records are taken for independent of each other"
+_UNKNOWN = "locations without any record are not known, and are no sampling units here: name the stations"
 
 
 def _incidences(table: pl.DataFrame, unit: Sequence[str]) -> dict[str, int]:
@@ -129,37 +123,26 @@ def _incidences(table: pl.DataFrame, unit: Sequence[str]) -> dict[str, int]:
     return dict(counted.iter_rows())
 
 
-def _by_occasion(table: pl.DataFrame, stations: Stations, days: int) -> _Sampled:
-    firsts, sampled = _occasions(stations, days)
-    dated = table.drop_nulls("camera_time")
-    begin = pl.DataFrame(
-        {"location_id": list(firsts), "first": list(firsts.values())},
-        schema={"location_id": pl.String(), "first": pl.Date()},
+def _at_stations(records: Records, stations: Stations, days: int | None) -> _Sampled:
+    """Of locations that worked, or of their occasions of so many days; records of other days do not count."""
+    operation = camera_operation(stations)
+    matched = match_records(records, operation)
+    idle = matched.outside | idle_records(matched, operation)
+    notes = list(matched.notes)
+    if idle.any():
+        notes.append(f"{int(idle.sum()):,} records of times when no camera worked are left out")
+    known, location = np.unique(np.array(operation.locations), return_inverse=True)
+    worked = np.nan_to_num(operation.days) > 0
+    first = np.full(len(known), worked.shape[1])
+    np.minimum.at(first, location, np.where(worked.any(axis=1), worked.argmax(axis=1), worked.shape[1]))
+    row, day = matched.rows[~idle], matched.days[~idle]
+    rows, dates = np.nonzero(worked)
+    span = days or worked.shape[1] + 1
+    sampled = {*zip(location[rows], (dates - first[location[rows]]) // span, strict=True)}
+    table = matched.table.filter(~idle).with_columns(
+        unit=location[row], occasion=(day - first[location[row]]) // span
     )
-    dated = dated.join(begin, on="location_id", how="left").with_columns(
-        occasion=(pl.col("camera_time").dt.date() - pl.col("first")).dt.total_days() // days
-    )
-    units = pl.DataFrame(
-        sorted(sampled), schema={"location_id": pl.String(), "occasion": pl.Int64()}, orient="row"
-    )
-    kept = dated.join(units, on=["location_id", "occasion"], how="semi")
-    notes = []
-    if dated.height < table.height:
-        notes.append(f"{table.height - dated.height:,} records without a date are left out")
-    if kept.height < dated.height:
-        notes.append(f"{dated.height - kept.height:,} records on days when no camera worked are left out")
-    words = f"{len(sampled):,} occasions of {days} days at {len(firsts):,} locations"
-    return _Sampled(_incidences(kept, ["location_id", "occasion"]), len(sampled), words, tuple(notes))
-
-
-def _occasions(stations: Stations, days: int) -> tuple[dict[str, date], set[tuple[str, int]]]:
-    """The first day of each location, and the occasions in which a camera of it worked on any day."""
-    operation = camera_operation(stations, hours="whole")
-    firsts: dict[str, date] = {}
-    sampled: set[tuple[str, int]] = set()
-    for location, row in zip(operation.locations, operation.days, strict=True):
-        worked = [day for day, share in zip(operation.dates, row, strict=True) if share > 0]
-        if worked:
-            first = firsts.setdefault(location, worked[0])
-            sampled |= {(location, (day - first).days // days) for day in worked}
-    return firsts, sampled
+    words = f"{len(sampled):,} locations"
+    if days is not None:
+        words = f"{len(sampled):,} occasions of {days} days at {int(worked.any(axis=1).sum()):,} stations"
+    return _Sampled(_incidences(table, ["unit", "occasion"]), len(sampled), words, tuple(notes))

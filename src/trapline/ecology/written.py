@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +14,15 @@ import numpy.typing as npt
 from trapline.metrics import Estimate
 from trapline.storage import replace_whole
 
+Target: TypeAlias = Path | TextIO
+"""Where a table goes: a file, or what is open already, as standard output."""
+
 STATION = "Station"
 """The header of the first column, which camtrapR's functions expect."""
 
 
 def write_matrix(
-    path: Path,
+    to: Target,
     names: Sequence[str],
     columns: Sequence[str],
     values: npt.NDArray[np.float64],
@@ -28,13 +33,16 @@ def write_matrix(
     rows = (
         [name, *(as_text(value, missing) for value in row)] for name, row in zip(names, values, strict=True)
     )
-    write_rows(path, [STATION, *columns], rows)
+    write_rows(to, [STATION, *columns], rows)
 
 
-def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV whole or not at all."""
-    with replace_whole(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+def write_rows(to: Target, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV; a file whole or not at all."""
+    with ExitStack() as stack:
+        if isinstance(to, Path):
+            scratch = stack.enter_context(replace_whole(to))
+            to = stack.enter_context(scratch.open("w", encoding="utf-8", newline=""))
+        writer = csv.writer(to, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
 
@@ -47,3 +55,8 @@ def as_text(value: float | None, missing: str = "NA") -> str:
 def estimate_json(estimate: Estimate) -> dict[str, float | None]:
     """An estimate with its interval, for scripts."""
     return {"estimate": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def many(count: int, noun: str) -> str:
+    """`1 record`, `1,200 records`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,3 +1,4 @@
+from .binomial import estimate_binomial as estimate_binomial
 from .calibration import TEMPERATURES as TEMPERATURES
 from .calibration import CalibrationBin as CalibrationBin
 from .calibration import calibration_table as calibration_table

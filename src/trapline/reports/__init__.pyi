@@ -1,3 +1,9 @@
+from .activity_figures import accumulation_axes as accumulation_axes
+from .activity_figures import activity_axes as activity_axes
+from .activity_figures import draw_accumulation as draw_accumulation
+from .activity_figures import draw_activity as draw_activity
+from .activity_figures import draw_overlap as draw_overlap
+from .activity_figures import overlap_axes as overlap_axes
 from .card_report import NextStep as NextStep
 from .card_report import write_card as write_card
 from .ecology_report import report_files as report_files

@@ -72,6 +72,11 @@ class ActivityCurve:
         return float(self.on_grid(_PEAK_GRID).max())
 
     @property
+    def peak_hour(self) -> float:
+        """The hour of the day at which it is largest."""
+        return float(self.on_grid(_PEAK_GRID).argmax()) * 24 / _PEAK_GRID
+
+    @property
     def level(self) -> float:
         """The share of the day that the species is active, if all are active at the peak.
 
@@ -175,8 +180,8 @@ def resampled(
     rng = np.random.default_rng(seed)
     if over == "records":
         draws = [smooth_counts(one.coefficients, len(one.radians), resamples, rng) for one in curves]
-        for counts in zip(*draws, strict=True):
-            yield [BinnedDensities(each) for each in counts]
+        for together in zip(*draws, strict=True):
+            yield [BinnedDensities(each) for each in together]
         return
     names = np.concatenate([sample for sample in locations if sample is not None])
     known, indices = np.unique(names, return_inverse=True)
@@ -200,8 +205,9 @@ def curve_intervals(
 ) -> ActivityIntervals:
     """95 % intervals of a curve and of its activity level.
 
-    Quantiles of resamples, moved to the estimate as those of an overlap are: resamples are smoother than the
-    data. Of the curve each point is for itself, and its interval is of the ratio to the estimate.
+    Quantiles of resamples, moved to the estimate: resamples of a smooth curve are smoother than the data. Of
+    the curve each point is for itself. Smoothing lowers the peak, so that levels are too high; the interval
+    of the level reaches from where it would be without that to where it is with it.
 
     Args:
         curve: of all records.
@@ -225,6 +231,7 @@ def curve_intervals(
     heights = np.concatenate(points)
     estimate = curve.on_grid(BINS)[every]
     low, high = np.quantile(heights, _TAILS, axis=0) * (estimate / np.maximum(heights.mean(axis=0), 1e-300))
-    ends = np.quantile(levels, _TAILS) * (curve.level / levels.mean())
-    level = Estimate(curve.level, float(ends[0]), float(min(ends[1], 1.0)))
+    drift = curve.level / float(levels.mean())
+    least, most = np.quantile(levels, _TAILS) * drift
+    level = Estimate(curve.level, float(least * min(1.0, drift)), min(1.0, float(most * max(1.0, drift))))
     return ActivityIntervals(level, float(levels.std(ddof=1)), low, high, drawn)

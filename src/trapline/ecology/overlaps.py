@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from trapline.ecology.activity import Over, activity_density, choose_over, resampled
 from trapline.ecology.circular import TURN, Floats
+from trapline.ecology.curves import Over, activity_density, choose_over, resampled
 from trapline.ecology.overlap_estimators import (
     Estimator,
     binned_dhat4,
@@ -35,7 +35,8 @@ class Overlap:
         dhat5: mean over the records of whether their own curve is the lower one.
         estimator: which of the three is to be reported of samples of these sizes.
         sizes: records of each.
-        over: what was drawn anew for the intervals.
+        interval: how the intervals were made of resamples.
+        over: what was drawn anew for them.
         locations: how many there are among both, where they were drawn.
         resamples: how many were made.
         difference: p of the randomisation test that both are of one pattern; None where it was not asked for.
@@ -46,6 +47,7 @@ class Overlap:
     dhat5: Estimate
     estimator: Estimator
     sizes: tuple[int, int]
+    interval: IntervalKind
     over: Literal["records", "locations"]
     locations: int | None
     resamples: int
@@ -101,6 +103,7 @@ def activity_overlap(
         **estimates,
         estimator=choose_estimator(sizes),
         sizes=sizes,
+        interval=interval,
         over=drawn,
         locations=len(np.unique(np.concatenate(locations))) if locations and drawn == "locations" else None,
         resamples=len(made["dhat4"]),

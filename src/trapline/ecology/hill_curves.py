@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from trapline.ecology.hill import (
     unseen_species,
     unseen_variance,
 )
+from trapline.ecology.written import as_text, write_rows
 from trapline.errors import DataError, UsageError
 from trapline.metrics import Estimate
 
@@ -74,6 +76,14 @@ class Richness:
         """Expected species by sampling units (Mao's tau; Colwell et al. 2012), and beyond the sample."""
         return self.curve.filter(pl.col("order") == 0).drop("order")
 
+    def save(self, path: Path) -> None:
+        """Write the curve as a CSV, `NA` where there is no number."""
+        rows = (
+            [value if isinstance(value, int | str) else as_text(value) for value in row]
+            for row in self.curve.iter_rows()
+        )
+        write_rows(path, self.curve.columns, rows)
+
 
 @checked
 def hill_numbers(
@@ -91,7 +101,8 @@ def hill_numbers(
 
     Formulas in `trapline.ecology.hill`. Intervals are estimates ± 1.96 standard errors from resamples of the
     estimated assemblage (Chao et al. 2014, Ecological Monographs 84:45, appendix G); of Chao1 and Chao2 the
-    log-normal ones of Chao (1987), Biometrics 43:783, which are never below what was recorded.
+    log-normal ones of Chao (1987), Biometrics 43:783, rounded outward to whole species: where all species of
+    an assemblage were recorded, the lower limit as it is lies a little above their number and misses it.
 
     Args:
         counts: of each recorded species: in how many sampling units it was, or of individuals.
@@ -186,7 +197,10 @@ def _sizes(size: int, sizes: Sequence[int] | None) -> Ints:
 
 def _whole(sample: SpeciesCounts, anew: SpeciesCounts, order: int) -> Estimate:
     if order == 0:
-        return chao_interval(sample)
+        one = chao_interval(sample)
+        assert one.low is not None
+        assert one.high is not None
+        return Estimate(one.value, float(math.floor(one.low)), float(math.ceil(one.high)))
     least = float(diversity(sample, order, np.array([sample.size]))[0])
     return _normal(float(asymptotic(sample, order)), asymptotic(anew, order), least=min(least, 1.0))
 
