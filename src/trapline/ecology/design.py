@@ -78,15 +78,30 @@ class Design:
     def _columns_of(self, term: Term, data: Mapping[str, Values], rows: int) -> dict[str, Floats]:
         columns = {"": np.ones(rows)}
         for expression in term:
-            rest = frozenset(term) - {expression}
-            whole = rest not in {frozenset(one) for one in self.formula.terms}
-            coded = self._coded(expression, data, rows, whole=whole)
+            coded = self._coded(expression, data, rows, whole=self._is_whole(term, expression))
             columns = {
                 f"{left}:{right}".lstrip(":"): one * other
                 for right, other in coded.items()
                 for left, one in columns.items()
             }
         return columns if term else {INTERCEPT: columns[""]}
+
+    def _is_whole(self, term: Term, expression: Expression) -> bool:
+        """Whether a factor has a column for every level: where the rest of its term is not in the model.
+
+        Without an intercept the first factor stands for it, as in R.
+        """
+        rest = frozenset(term) - {expression}
+        if rest:
+            return rest not in {frozenset(one) for one in self.formula.terms}
+        return () not in self.formula.terms and not any(
+            one in self._levels and one != expression for one in self._alone_before(expression)
+        )
+
+    def _alone_before(self, expression: Expression) -> list[Expression]:
+        """What makes a term by itself before this one does."""
+        alone = [term[0] for term in self.formula.terms if len(term) == 1]
+        return alone[: alone.index(expression)]
 
     def _coded(
         self, expression: Expression, data: Mapping[str, Values], rows: int, *, whole: bool
@@ -146,10 +161,8 @@ class Design:
         undefined = np.isfinite(numbers).all(axis=0) & ~np.isfinite(result)
         if undefined.any():
             values = sorted({f"{one:g}" for one in numbers[0][undefined]})
-            raise DataError(
-                f"{expression} is undefined or infinite where its argument is {name_some(values)} "
-                f"({int(undefined.sum())} rows)."
-            )
+            where = f"where its argument is {name_some(values)}" if len(numbers) == 1 else "in some rows"
+            raise DataError(f"{expression} is undefined or infinite {where} ({int(undefined.sum())} rows).")
         return np.asarray(result, np.float64)
 
     def _scaled(self, expression: Expression, values: Floats) -> Floats:

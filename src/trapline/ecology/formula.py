@@ -21,6 +21,9 @@ _TOKEN = re.compile(
     r"|`(?P<quoted>[^`]+)`|(?P<name>[^\W\d][\w.]*)|(?P<sign>\*\*|[-+*/:^(),~]))"
 )
 _MOST_TERMS = 200
+_BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4}
+_SIGN = 3
+"""How closely operators bind, and a minus before one value."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,22 @@ class Expression:
     def __str__(self) -> str:
         if not self.arguments:
             return self.value
-        if self.kind.isalnum():
+        if self.kind not in _BINDS:
             return f"{self.kind}({', '.join(map(str, self.arguments))})"
         if len(self.arguments) == 1:
-            return f"{self.kind}{self.arguments[0]}"
-        inner = (f"({one})" if _is_operation(one) else str(one) for one in self.arguments)
-        return f" {self.kind} ".join(inner) if self.kind in "+-" else self.kind.join(inner)
+            return f"-{self._inner(0)}"
+        between = f" {self.kind} " if self.kind in "+-*" else self.kind
+        return between.join(self._inner(index) for index in (0, 1))
+
+    def _inner(self, index: int) -> str:
+        """An argument of an operator, in brackets where it binds less."""
+        one = self.arguments[index]
+        own = _BINDS[self.kind] if len(self.arguments) == 2 else _SIGN
+        if not one.arguments or one.kind not in _BINDS:
+            return str(one)
+        inner = _BINDS[one.kind] if len(one.arguments) == 2 else _SIGN
+        first = 1 if self.kind == "^" else 0
+        return f"({one})" if inner < own or (inner == own and index != first) else str(one)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -248,10 +261,6 @@ class _Parser:
             self._close()
             return inner
         raise self._refuse("a column or a number")
-
-
-def _is_operation(expression: Expression) -> bool:
-    return bool(expression.arguments) and not expression.kind.isalnum()
 
 
 def _union(terms: list[Term], added: list[Term]) -> list[Term]:

@@ -189,34 +189,55 @@ class Maximum:
 
 
 class _Profile:
-    """The best log likelihood where a linear combination of the parameters has a value."""
+    """The best log likelihood where a linear combination of the parameters has a value.
+
+    Where the likelihood is round at its maximum, the search for the others begins where they would follow
+    to if it
+    were a paraboloid, and knows its curvature: few steps are left.
+    """
 
     def __init__(self, maximum: Maximum, direction: Floats) -> None:
         self.maximum, self.direction = maximum, direction
         self.pivot = int(np.abs(direction).argmax())
         self.others = np.delete(np.arange(len(direction)), self.pivot)
         self.middle = float(direction @ maximum.parameters)
+        self.known: dict[float, float] = {self.middle: 0.0}
+        self.follow = np.zeros(len(self.others))
+        self.spread: Floats | None = None
         error = maximum.standard_error(direction)
-        # how the others follow, if the likelihood were a paraboloid: the start of each search
-        follow = np.zeros(len(direction)) if error is None else maximum.covariance_with(direction) / error**2
-        self.follow = follow[self.others]
+        if error is not None:
+            self.follow = (maximum.covariance_with(direction) / error**2)[self.others]
+            spread = maximum.covariance[np.ix_(self.others, self.others)]
+            spread = spread - np.outer(self.follow, self.follow) * error**2
+            if np.isfinite(spread).all() and len(spread) and np.linalg.eigvalsh(spread).min() > 1e-10:
+                self.spread = spread
 
     def drop(self, value: float) -> float:
         """Twice how much lower than at the maximum it is there."""
+        if value not in self.known:
+            self.known[value] = 2 * (self._best(value) - self.maximum.loss)
+        return self.known[value]
+
+    def _best(self, value: float) -> float:
         if not len(self.others):
-            return 2 * (self._loss(np.empty(0), value)[0] - self.maximum.loss)
+            return self._loss(np.empty(0), value)[0]
         bounds = np.array([self.maximum.likelihood.bounds[index] for index in self.others])
-        start = self.maximum.parameters[self.others] + self.follow * (value - self.middle)
+        start = np.clip(self.maximum.parameters[self.others] + self.follow * (value - self.middle), *bounds.T)
+        if self.spread is not None:
+            options = {"gtol": 1e-3, "hess_inv0": (self.spread + self.spread.T) / 2}
+            best = minimize(self._loss, start, args=(value,), jac=True, method="BFGS", options=options)
+            if best.success and (bounds[:, 0] <= best.x).all() and (best.x <= bounds[:, 1]).all():
+                return float(best.fun)
         best = minimize(
             self._loss,
-            np.clip(start, *bounds.T),
+            start,
             args=(value,),
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
             options=_PROFILE_TOLERANCE,
         )
-        return 2 * (float(best.fun) - self.maximum.loss)
+        return float(best.fun)
 
     def _loss(self, others: Floats, value: float) -> tuple[float, Floats]:
         ratios = self.direction[self.others] / self.direction[self.pivot]

@@ -22,25 +22,51 @@ from trapline.metrics import Estimate
 Method = Literal["wald", "profile"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OccupancyQuantity:
-    """One number of a model.
+    """One number of a model; its intervals are computed when they are first asked for.
 
     Attributes:
-        estimate: None where the likelihood has no maximum at a finite value.
-        standard_error: of coefficients, on the logit scale; None where it is not finite, and of others.
-        wald: estimate ± 1.96 standard errors, on the scale on which the model is linear; ends None where
-            there is no finite standard error.
-        profile: what a likelihood-ratio test does not refuse; an end is None where the likelihood sets none,
-            and 0 or 1 for a probability.
-        method: which of the two `interval` is.
+        maximum: the best parameters.
+        direction: [P]: it is this linear combination of them, changed by
+        change: an increasing function.
+        open_ends: what an end is that the likelihood does not set: None, or for a probability 0 and 1.
+        usual: which interval `interval` is, where the standard error is finite; the profile else.
     """
 
-    estimate: float | None
-    standard_error: float | None
-    wald: IntervalEnds
-    profile: IntervalEnds
-    method: Method
+    maximum: Maximum
+    direction: Floats
+    change: Callable[[float], float]
+    open_ends: tuple[float | None, float | None]
+    usual: Method
+
+    @cached_property
+    def linear_error(self) -> float | None:
+        """The standard error of the linear combination; None where there is no finite one."""
+        return self.maximum.standard_error(self.direction)
+
+    @cached_property
+    def wald(self) -> IntervalEnds:
+        """Estimate ± 1.96 standard errors, on the scale on which the model is linear; ends None where
+        there is no finite standard error."""
+        return self._changed(self.maximum.wald(self.direction), (None, None))
+
+    @cached_property
+    def profile(self) -> IntervalEnds:
+        """What a likelihood-ratio test does not refuse; an end that the likelihood does not set is open."""
+        return self._changed(self.maximum.profile(self.direction), self.open_ends)
+
+    @property
+    def method(self) -> Method:
+        """Which of the two `interval` is."""
+        return self.usual if self.linear_error is not None else "profile"
+
+    @property
+    def estimate(self) -> float | None:
+        """None where the likelihood has no maximum at a finite value."""
+        if self.linear_error is None and None in (self.profile.low, self.profile.high):
+            return None
+        return self.change(float(self.direction @ self.maximum.parameters))
 
     @property
     def interval(self) -> Estimate:
@@ -50,14 +76,18 @@ class OccupancyQuantity:
 
     def as_json(self) -> dict[str, Any]:
         """For JSON: `estimate`, `low`, `high`, their `method`, and both intervals."""
-        error = {} if self.standard_error is None else {"standard_error": self.standard_error}
         return {
             **interval_as_json(self.interval),
-            **error,
             "method": self.method,
             "wald": {"low": self.wald.low, "high": self.wald.high},
             "profile": {"low": self.profile.low, "high": self.profile.high},
         }
+
+    def _changed(self, ends: IntervalEnds, missing: tuple[float | None, float | None]) -> IntervalEnds:
+        return IntervalEnds(
+            missing[0] if ends.low is None else self.change(ends.low),
+            missing[1] if ends.high is None else self.change(ends.high),
+        )
 
 
 def interval_as_json(estimate: Estimate) -> dict[str, Any]:
@@ -182,9 +212,7 @@ class OccupancyFit:
         }
         names = self.maximum.likelihood.evidence.names
         return {
-            name: _transformed(self._quantity(self._own(name)), change)
-            for name, change in known.items()
-            if name in names
+            name: self._quantity(self._own(name), change) for name, change in known.items() if name in names
         }
 
     @cached_property
@@ -276,7 +304,9 @@ class OccupancyFit:
             "psi_mean": interval_as_json(self.psi_mean),
             **{name: one.as_json() for name, one in self.scales.items()},
             "coefficients": {
-                part: {name: one.as_json() for name, one in each.items()}
+                part: {
+                    name: one.as_json() | {"standard_error": one.linear_error} for name, one in each.items()
+                }
                 for part, each in self.coefficients.items()
             },
             "log_likelihood": self.log_likelihood,
@@ -316,42 +346,15 @@ class OccupancyFit:
         direction[len(self.psi_design.names) + self.maximum.likelihood.evidence.names.index(name)] = 1.0
         return direction
 
-    def _quantity(self, direction: Floats) -> OccupancyQuantity:
-        error = self.maximum.standard_error(direction)
+    def _quantity(
+        self,
+        direction: Floats,
+        change: Callable[[float], float] = float,
+        open_ends: tuple[float | None, float | None] = (None, None),
+    ) -> OccupancyQuantity:
         usual: Method = "wald" if self.kind == "detections" else "profile"
-        estimate = float(direction @ self.maximum.parameters)
-        profile = self.maximum.profile(direction)
-        return OccupancyQuantity(
-            estimate if error is not None or None not in (profile.low, profile.high) else None,
-            error,
-            self.maximum.wald(direction),
-            profile,
-            usual if error is not None else "profile",
-        )
+        return OccupancyQuantity(self.maximum, direction, change, open_ends, usual)
 
     def _probability(self, direction: Floats) -> OccupancyQuantity:
         """Ends that the likelihood does not set are 0 and 1: a probability has no others."""
-        plain = self._quantity(direction)
-        low, high = plain.profile.low, plain.profile.high
-        return OccupancyQuantity(
-            float(expit(direction @ self.maximum.parameters)),
-            None,
-            _changed(plain.wald, lambda value: float(expit(value))),
-            IntervalEnds(
-                0.0 if low is None else float(expit(low)), 1.0 if high is None else float(expit(high))
-            ),
-            plain.method,
-        )
-
-
-def _changed(ends: IntervalEnds, change: Callable[[float], float]) -> IntervalEnds:
-    return IntervalEnds(
-        None if ends.low is None else change(ends.low), None if ends.high is None else change(ends.high)
-    )
-
-
-def _transformed(quantity: OccupancyQuantity, change: Callable[[float], float]) -> OccupancyQuantity:
-    estimate = None if quantity.estimate is None else change(quantity.estimate)
-    return OccupancyQuantity(
-        estimate, None, _changed(quantity.wald, change), _changed(quantity.profile, change), quantity.method
-    )
+        return self._quantity(direction, lambda value: float(expit(value)), (0.0, 1.0))
