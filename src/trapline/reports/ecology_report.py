@@ -38,7 +38,10 @@ def write_ecology_report(overview: EcologyOverview, path: Path) -> list[Path]:
     Returns:
         all files, the page first.
     """
-    tables = [_write_table(table, path, name) for name, table in overview.tables().items()]
+    made = overview.tables()
+    tables = [_write_table(table, path, name) for name, table in made.items()]
+    for name in set(EcologyOverview.TABLES) - set(made):  # an earlier page's
+        _table_path(path, name).unlink(missing_ok=True)
     render(
         "ecology.html.j2",
         path,
@@ -56,8 +59,7 @@ def write_ecology_report(overview: EcologyOverview, path: Path) -> list[Path]:
         methods=methods(overview),
         accumulation=_accumulation(overview),
         files=[
-            (name, file.name, table.height)
-            for (name, table), file in zip(overview.tables().items(), tables, strict=True)
+            (name, file.name, table.height) for (name, table), file in zip(made.items(), tables, strict=True)
         ],
         trapline=version("trapline"),
     )
