@@ -35,6 +35,10 @@ TIMES = {
 }
 
 
+Run = Callable[..., tuple[int, str, str]]
+Opened = Callable[[int], tuple[list[str], str, int, list[Any]]]
+
+
 @pytest.fixture
 def survey(tmp_path: Path) -> Path:
     """A table of records and one of stations."""
@@ -48,15 +52,16 @@ def survey(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(survey: Path, *arguments: str) -> int:
-    """The exit status of the command."""
-    from trapline.cli import main
-
-    return main(["ecology", "report", str(survey / "records.csv"), "-o", str(survey / "r.html"), *arguments])
+@pytest.fixture
+def report(survey: Path, run: Run) -> Run:
+    """Runs the command: exit status, standard output, standard error."""
+    return lambda *arguments: run(
+        "ecology", "report", str(survey / "records.csv"), "-o", "r.html", *arguments
+    )
 
 
 @pytest.fixture
-def opened(survey: Path) -> Any:
+def opened(survey: Path) -> Opened:
     """Opens the page at a width; what the console says, its words, its width, and what axe finds."""
     playwright = pytest.importorskip("playwright.sync_api")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
@@ -81,12 +86,10 @@ def opened(survey: Path) -> Any:
 
 
 def test_the_page_has_all_of_a_survey_and_its_tables_beside_it(
-    survey: Path, opened: Callable[[int], tuple[list[str], str, int, list[Any]]]
+    survey: Path, report: Run, opened: Opened
 ) -> None:
-    done = run(
-        survey, "--stations", str(survey / "stations.csv"), "--timezone", "Europe/Paris", "--days", "5"
-    )
-    assert done == 0
+    stations = str(survey / "stations.csv")
+    assert report("--stations", stations, "--timezone", "Europe/Paris", "--days", "5")[0] == 0
     for width in (1280, 400):
         said, words, wide, broken = opened(width)
         assert (said, wide, broken) == ([], width, [])
@@ -104,30 +107,23 @@ def test_the_page_has_all_of_a_survey_and_its_tables_beside_it(
         "2",
     )
     assert 0.5 < float(rows["fox"]["psi"]) <= 1
-    assert run(survey) == 2  # nothing is overwritten
+    assert report()[0] == 2  # nothing is overwritten
     assert (survey / "r-accumulation.csv").exists()
 
 
-def test_without_stations_effort_is_a_guess_and_says_so(
-    survey: Path,
-    opened: Callable[[int], tuple[list[str], str, int, list[Any]]],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert run(survey, "--species", "fox") == 0
+def test_without_stations_effort_is_a_guess_and_says_so(report: Run, opened: Opened) -> None:
+    assert report("--species", "fox")[0] == 0
     said, words, _, _ = opened(1280)
     assert said == []
     assert "Effort is guessed" in words
     assert "There is no map" in words
-    capsys.readouterr()
-    assert run(survey, "--species", "fox", "--json", "--force") == 0
-    told = json.loads(capsys.readouterr().out)
+    told = json.loads(report("--species", "fox", "--json", "--force")[1])
     assert told["stations_guessed"]
     assert [one["label"] for one in told["species"]] == ["fox"]
     assert set(told["species"][0]["rate"]) == {"estimate", "low", "high"}
 
 
-def test_options_of_catalogs_are_refused_for_a_table(
-    survey: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(survey, "--threshold", "0.5") == 2
-    assert "--threshold is of catalogs and predictions" in capsys.readouterr().err
+def test_options_of_catalogs_are_refused_for_a_table(report: Run) -> None:
+    status, _, said = report("--threshold", "0.5")
+    assert status == 2
+    assert "--threshold is of catalogs and predictions" in said
