@@ -3006,6 +3006,7 @@ def ecology_report(
     threshold: float | None = None,
     thresholds: ThresholdsLike | None = None,
     taxonomy: TaxonomyLike | None = None,
+    observers: Sequence[str] | None = None,
     interval: float = 30.0,
     occasion_days: Count = 7,
     timezone: str | None = None,
@@ -3026,6 +3027,7 @@ def ecology_report(
         threshold: labels of the model below this probability are no answers.
         thresholds: each label with its own, as of `observe`.
         taxonomy: what the labels are.
+        observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
         interval: minutes between independent records.
         occasion_days: of the occasions of occupancy.
         timezone: of the cameras' clocks; with it, and coordinates, activity is by the sun.
@@ -3048,6 +3050,7 @@ def ecology_report(
         threshold=threshold,
         thresholds=thresholds,
         taxonomy=taxonomy,
+        observers=observers,
     )
     records, photos = (read_records(str(source), timezone=timezone), None) if own is None else own
     if exclude:

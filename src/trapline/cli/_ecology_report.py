@@ -46,6 +46,10 @@ def report(
         Path | None, typer.Option(help="Each label with its own: what `evaluate --thresholds` wrote (.csv).")
     ] = None,
     taxonomy: Annotated[Path | None, typer.Option(help="What the labels are.")] = None,
+    observers: Annotated[
+        list[str] | None,
+        typer.Option(help="Whose word counts: human, model, detector; again for several. All if none."),
+    ] = None,
     interval: Annotated[float, typer.Option(help="Minutes between independent records.")] = 30.0,
     days: Annotated[int, typer.Option(min=1, help="Days of an occasion of occupancy.")] = 7,
     timezone: Annotated[
@@ -76,6 +80,7 @@ def report(
         threshold=threshold,
         thresholds=thresholds,
         taxonomy=taxonomy,
+        observers=observers,
         interval=interval,
         occasion_days=days,
         timezone=timezone,

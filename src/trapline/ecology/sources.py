@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -58,6 +58,7 @@ def records_of(
     threshold: float | None = None,
     thresholds: Path | str | Mapping[str, float] | None = None,
     taxonomy: Taxonomy | None = None,
+    observers: Sequence[str] | None = None,
 ) -> Records:
     """Records of a catalog that is decided, predicted or observed: one a label and event.
 
@@ -73,6 +74,7 @@ def records_of(
         threshold: labels of the model below this probability are no answers; None for the model's own way.
         thresholds: each label with its own (see `trapline.observations.gather`).
         taxonomy: what the labels stand for.
+        observers: whose word counts, of predictions and catalogs (see `trapline.observations.gather`).
 
     Raises:
         UsageError: there is no catalog, or what is asked for is not there.
@@ -90,13 +92,17 @@ def records_of(
             raise UsageError("Expected records are made of a model's probabilities: give its predictions.")
         if threshold is not None or thresholds is not None:
             raise UsageError("A threshold is for answers: of probabilities nothing is cut off.")
-        return _expected(source, media, taxonomy)
+        return _expected(source, media, taxonomy, observers)
     kind: _KindOf
     if isinstance(source, Observations):
+        if observers is not None:
+            raise UsageError(
+                "Who speaks was chosen when the observations were made: --observers is not for these."
+            )
         observations, sure, kind = source, None, default_kind
     else:
         predictions = source if isinstance(source, Predictions) and chosen == "threshold" else None
-        sources = gather(predictions, media, taxonomy=taxonomy, thresholds=thresholds)
+        sources = gather(predictions, media, taxonomy=taxonomy, thresholds=thresholds, observers=observers)
         observations = sources.observe(threshold)
         sure, kind = sources.thresholds, sources.kind
     rows = observations.per_media(media)
@@ -198,10 +204,15 @@ def _doubts(records: pl.DataFrame, catalog: Catalog) -> list[str]:
     return notes
 
 
-def _expected(predictions: Predictions, catalog: Catalog, taxonomy: Taxonomy | None) -> ExpectedRecords:
+def _expected(
+    predictions: Predictions,
+    catalog: Catalog,
+    taxonomy: Taxonomy | None,
+    observers: Sequence[str] | None,
+) -> ExpectedRecords:
     """Expected records of the events that nobody decided, and certain ones of those that people did."""
     predicted = predictions.without_skipped()
-    sources = gather(predicted, catalog, taxonomy=taxonomy)
+    sources = gather(predicted, catalog, taxonomy=taxonomy, observers=observers)
     rows = sources.observe().per_media(catalog)
     media = _media(catalog)
     human = pl.col("observer").str.starts_with("human").fill_null(value=False)

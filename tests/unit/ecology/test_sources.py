@@ -107,6 +107,8 @@ def test_expected_records_are_of_what_nobody_decided() -> None:
     assert rows == [("e1", "fox", None), ("e1", "hare", None), ("e3", "fox", 0.6), ("e3", "hare", 0.1)]
     assert expected_counts(records) == pytest.approx({"fox": 1.6, "hare": 1.1})
     assert any("errors were independent" in note for note in records.notes)
+    alone = records_of(answers, media, made_of="probabilities", observers=["model"])
+    assert alone.table.filter(event_id="e1")["probability"].round(3).to_list() == [0.2, 0.8]
 
 
 def test_what_is_not_there_is_refused() -> None:
