@@ -161,12 +161,12 @@ class EcologyOverview:
         return pl.DataFrame(rows, infer_schema_length=None)
 
     def _locations_table(self) -> pl.DataFrame:
-        places = {one.location_id: (one.latitude, one.longitude) for one in self.stations.stations}
+        spots = {one.location_id: (one.latitude, one.longitude) for one in self.stations.stations}
         days: dict[str, float] = {}
         for name, row in zip(self.operation.locations, self.operation.days, strict=True):
             days[name] = days.get(name, 0.0) + float(np.nansum(row))
         counts = self.records_at
-        rows = [(name, *places[name], days[name], counts.get(name, 0.0)) for name in days]
+        rows = [(name, *spots[name], days[name], counts.get(name, 0.0)) for name in days]
         names = ["location_id", "latitude", "longitude", "trap_days", "records"]
         kinds = [pl.String, pl.Float64, pl.Float64, pl.Float64, pl.Float64]
         return pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
@@ -222,7 +222,7 @@ def _as_json(one: Estimate | None) -> dict[str, float | None] | None:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _FiguresOf:
     """What figures are made with."""
 
     stations: Stations
@@ -265,10 +265,10 @@ def overview(
     operation = camera_operation(stations)
     expected = isinstance(chosen, ExpectedRecords)
     resamples = _RESAMPLES_OF_A_DRAW if expected else _RESAMPLES
-    asked = _Asked(stations, labels, interval, occasion_days, timezone, resamples)
+    asked = _FiguresOf(stations, labels, interval, occasion_days, timezone, resamples)
     why: dict[Hashable, str] = {}
-    found: dict[str, Any] = {}
-    figures = over_draws(chosen, lambda one: _figures(one, asked, why, found), count=count)
+    kept: dict[str, Any] = {}
+    figures = over_draws(chosen, lambda one: _figures(one, asked, why, kept), count=count)
     one = next(iter(draws(chosen, 1))) if isinstance(chosen, ExpectedRecords) else chosen
     independent = independent_records(one, interval)
     ordered = sorted(labels, key=lambda label: (-_value(figures[("records", label)]), label))
@@ -278,7 +278,7 @@ def overview(
         for label in ordered
     )
     species_figures = tuple(_species(label, figures, why, chosen) for label in ordered)
-    methods: list[tuple[int, str]] = found.get("sizes", [])
+    methods: list[tuple[int, str]] = kept.get("sizes", [])
     return EcologyOverview(
         records=chosen,
         independent=independent,
@@ -293,10 +293,10 @@ def overview(
         no_richness=None if ("chao",) in figures else why.get("richness"),
         interval=interval,
         occasion_days=occasion_days,
-        sun=found.get("anchors"),
-        clock=found.get("clock", "the camera's clock"),
+        sun=kept.get("anchors"),
+        clock=kept.get("clock", "the camera's clock"),
         draws=count if expected else None,
-        notes=tuple(dict.fromkeys((*independent.notes, *operation.notes, *notes, *found.get("notes", ())))),
+        notes=tuple(dict.fromkeys((*independent.notes, *operation.notes, *notes, *kept.get("notes", ())))),
     )
 
 
@@ -319,17 +319,17 @@ def _chosen(records: Records, species: Sequence[str]) -> tuple[Records, list[str
 
 
 def _figures(
-    records: Records, asked: _Asked, why: dict[Hashable, str], found: dict[str, Any]
+    records: Records, asked: _FiguresOf, why: dict[Hashable, str], kept: dict[str, Any]
 ) -> Mapping[Hashable, Estimate]:
-    """All numbers of one table of records, by name; `why` and `found` keep what is no number."""
+    """All numbers of one table of records, by name; `why` and `kept` keep what is no number."""
     independent = independent_records(records, asked.interval)
     rates = trapping_rates(independent, asked.stations)
-    found.setdefault("notes", [one for one in rates.notes if one not in independent.notes])
+    kept.setdefault("notes", [one for one in rates.notes if one not in independent.notes])
     figures = _rates(rates, asked.labels)
     for label in asked.labels:
         figures |= _occupancy(independent, label, asked, why)
-    figures |= _richness(independent, asked, why, found)
-    figures |= _activity(independent, asked, why, found)
+    figures |= _richness(independent, asked, why, kept)
+    figures |= _activity(independent, asked, why, kept)
     return figures
 
 
@@ -348,7 +348,7 @@ def _rates(rates: TrappingRates, labels: Sequence[str]) -> _Figures:
     return figures
 
 
-def _occupancy(records: Records, label: str, asked: _Asked, why: dict[Hashable, str]) -> _Figures:
+def _occupancy(records: Records, label: str, asked: _FiguresOf, why: dict[Hashable, str]) -> _Figures:
     if label not in records.table["label"]:
         return {}
     try:
@@ -371,29 +371,33 @@ _LEAST_LOCATIONS = 3
 """Below so many a share of locations says nothing that the page could show."""
 
 
-def _richness(records: Records, asked: _Asked, why: dict[Hashable, str], found: dict[str, Any]) -> _Figures:
+def _richness(
+    records: Records, asked: _FiguresOf, why: dict[Hashable, str], kept: dict[str, Any]
+) -> _Figures:
     try:
         result = richness(records, stations=asked.stations, resamples=asked.resamples)
     except TraplineError as error:
         why["richness"] = str(error)
         return {}
     curve = result.accumulation
-    found["sizes"] = list(curve.select("size", "method").iter_rows())
+    kept["sizes"] = list(curve.select("size", "method").iter_rows())
     figures: _Figures = {("chao",): result.whole[0], ("completeness",): result.completeness}
     for size, value, low, high in curve.select("size", "estimate", "low", "high").iter_rows():
         figures[("size", size)] = Estimate(value, low, high)
     return figures
 
 
-def _activity(records: Records, asked: _Asked, why: dict[Hashable, str], found: dict[str, Any]) -> _Figures:
+def _activity(
+    records: Records, asked: _FiguresOf, why: dict[Hashable, str], kept: dict[str, Any]
+) -> _Figures:
     try:
-        result = _curves(records, asked, found)
+        result = _curves(records, asked, kept)
     except TraplineError as error:
         why["activity"] = str(error)
         return {}
     for label, count in result.left_out.items():
         why[("activity", label)] = f"{count} independent records are too few for a curve"
-    found["clock"] = result.times.clock
+    kept["clock"] = result.times.clock
     figures: _Figures = {}
     for one in result.species:
         size = len(one.intervals.low)
@@ -403,8 +407,8 @@ def _activity(records: Records, asked: _Asked, why: dict[Hashable, str], found: 
     return figures
 
 
-def _curves(records: Records, asked: _Asked, found: dict[str, Any]) -> SurveyActivity:
-    """By the sun where its times are known, else by the clock; which of both is kept in `found`."""
+def _curves(records: Records, asked: _FiguresOf, kept: dict[str, Any]) -> SurveyActivity:
+    """By the sun where its times are known, else by the clock; which of both is kept in `kept`."""
     placed = all(one.latitude is not None for one in asked.stations.stations)
     if asked.timezone is None or not placed:
         return activity(records, resamples=asked.resamples)
@@ -415,7 +419,7 @@ def _curves(records: Records, asked: _Asked, found: dict[str, Any]) -> SurveyAct
         stations=asked.stations,
         resamples=asked.resamples,
     )
-    found["anchors"] = (6.0, 18.0)  # where `equinoctial` lays sunrise and sunset
+    kept["anchors"] = (6.0, 18.0)  # where `equinoctial` lays sunrise and sunset
     return result
 
 

@@ -20,11 +20,11 @@ def methods(overview: EcologyOverview) -> list[str]:
 
 
 def _survey(o: EcologyOverview) -> str:
-    places, first, last = o.by_location.height, o.operation.dates[0], o.operation.dates[-1]
+    locations, first, last = o.by_location.height, o.operation.dates[0], o.operation.dates[-1]
     guessed = "The time that each camera stood is a guess from its photos. " if o.stations.guessed else ""
     total = sum(one.records for one in o.species)
     return (
-        f"Cameras stood at {places:,} location{'s' * (places != 1)} from {first} to {last}, "
+        f"Cameras stood at {locations:,} location{'s' * (locations != 1)} from {first} to {last}, "
         f"{o.trap_days:,.0f} trap days in all; the days of setup and retrieval count half where their hours "
         f"are not known (Niedballa et al. 2016). {guessed}Records are made of {_OF[o.records.made_of]}. "
         "Records of one species at one location count as independent if they lie at least "

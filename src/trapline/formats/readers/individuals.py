@@ -28,11 +28,11 @@ USUAL_COLUMNS: dict[str, Sequence[str]] = {
 def usual_columns(names: Sequence[str]) -> dict[str, str]:
     """Attribute -> the column that has it, by its usual names."""
     lower = {name.lower().replace(" ", "_"): name for name in reversed(names)}
-    found = {
+    columns = {
         attribute: next((lower[one] for one in usual if one in lower), None)
         for attribute, usual in USUAL_COLUMNS.items()
     }
-    return {attribute: name for attribute, name in found.items() if name is not None}
+    return {attribute: name for attribute, name in columns.items() if name is not None}
 
 
 def add_individuals(

@@ -115,16 +115,16 @@ def _add_individuals(
     rows: pl.DataFrame, statements: pl.DataFrame, free: Sequence[str]
 ) -> tuple[pl.DataFrame, list[str]]:
     """What the template's columns of usual names say of individuals, of rows with one label, and a note."""
-    found = usual_columns(free)
+    named = usual_columns(free)
     one = statements.filter(pl.col("labels").list.len() == 1)  # of which of several it is not said
-    if not found or one.is_empty():
+    if not named or one.is_empty():
         return rows, []
     told = one.with_columns(pl.col("labels").list.first().alias("_label"))
-    columns = {attribute: f"timelapse_{name}" for attribute, name in found.items()}
+    columns = {attribute: f"timelapse_{name}" for attribute, name in named.items()}
     with_them = add_individuals(rows, told, "file_path", columns)
     if with_them.columns == rows.columns:
         return rows, []
-    names = ", ".join(f"{name.replace('_', ' ')} from {column!r}" for name, column in found.items())
+    names = ", ".join(f"{name.replace('_', ' ')} from {column!r}" for name, column in named.items())
     return with_them, [f"individuals: {names}"]
 
 
