@@ -375,7 +375,8 @@ def _richness(
     records: Records, asked: _FiguresOf, why: dict[Hashable, str], kept: dict[str, Any]
 ) -> _Figures:
     try:
-        result = richness(records, stations=asked.stations, resamples=asked.resamples)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a resample of few records may have none
+            result = richness(records, stations=asked.stations, resamples=asked.resamples)
     except TraplineError as error:
         why["richness"] = str(error)
         return {}
