@@ -1,8 +1,8 @@
 """How often intervals of overlap, activity level and diversity hold the truth, on simulated surveys.
 
-    python benchmarks/ecology_coverage.py [--sets 250] [--only overlap,locations,level,diversity]
+    python benchmarks/ecology_coverage.py [--sets 200] [--resamples 240] [--only overlap,diversity]
 
-Nominal are 95 %. A figure of 250 data sets is itself known to about 3 %. Truths are of the densities and the
+Nominal are 95 %. A figure of 200 data sets is itself known to about 3 %. Truths are of the densities and the
 probabilities that data are drawn from, not of a large sample.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,6 @@ Pattern = tuple[tuple[float, float, float], ...]
 
 TURN = 2 * np.pi
 GRID = np.linspace(0, TURN, 4096, endpoint=False)
-RESAMPLES = 500
-
 DAWN_AND_DUSK: Pattern = ((0.5, 1.6, 1.5), (0.5, 4.7, 2.0))
 BY_DAY: Pattern = ((1.0, 3.1, 3.0),)
 PAIRS: dict[str, tuple[Pattern, Pattern]] = {
@@ -34,13 +33,14 @@ PAIRS: dict[str, tuple[Pattern, Pattern]] = {
     "dawn and dusk, by day": (DAWN_AND_DUSK, BY_DAY),
     "two peaks each": (((0.5, 1.5, 3.0), (0.5, 4.7, 3.0)), ((0.5, 1.6, 2.0), (0.5, 4.6, 4.0))),
 }
+INTERVALS: tuple[Literal["inverted", "basic0"], ...] = ("inverted", "basic0")
 SIZES = ((40, 60), (150, 200))
 
 
 def density(pattern: Pattern) -> Floats:
     """Per radian at the points of GRID."""
     parts = [w * np.exp(k * (np.cos(GRID - m) - 1)) / (TURN * i0e(k)) for w, m, k in pattern]
-    return np.sum(parts, axis=0)
+    return np.asarray(np.sum(parts, axis=0))
 
 
 def times(pattern: Pattern, size: int, rng: np.random.Generator) -> Floats:
@@ -74,7 +74,7 @@ class Tally:
         return f"| {' | '.join(cells)} | {above:.3f} | {below:.3f} | {1 - above - below:.3f} |"
 
 
-def overlaps(sets: int) -> Iterator[str]:
+def overlaps(sets: int, resamples: int) -> Iterator[str]:
     yield "| patterns | records | estimator | interval | true | mean | width | too high | too low | holds |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for name, (first, second) in PAIRS.items():
@@ -84,14 +84,14 @@ def overlaps(sets: int) -> Iterator[str]:
             tallies: dict[tuple[str, str], Tally] = {}
             for number in range(sets):
                 pair = times(first, sizes[0], rng), times(second, sizes[1], rng)
-                for interval in ("inverted", "basic0"):
-                    one = activity_overlap(*pair, resamples=RESAMPLES, interval=interval, seed=number)
+                for interval in INTERVALS:
+                    one = activity_overlap(*pair, resamples=resamples, interval=interval, seed=number)
                     for estimator in ("dhat1", "dhat4"):
                         tally = tallies.setdefault((estimator, interval), Tally())
                         tally.add(getattr(one, estimator), truth)
-            for (estimator, interval), tally in sorted(tallies.items()):
+            for (estimator, kind), tally in sorted(tallies.items()):
                 mark = " (recommended)" if estimator == one.estimator else ""
-                yield tally.row(name, f"{sizes[0]}, {sizes[1]}", estimator + mark, interval)
+                yield tally.row(name, f"{sizes[0]}, {sizes[1]}", estimator + mark, kind)
 
 
 def at_locations(
@@ -108,10 +108,10 @@ def blurred(pattern: Pattern, spread: float) -> Floats:
     """The density of all locations together."""
     kernel = np.exp(spread * (np.cos(GRID) - 1))
     kernel /= kernel.sum()
-    return np.fft.irfft(np.fft.rfft(density(pattern)) * np.fft.rfft(kernel), len(GRID))
+    return np.asarray(np.fft.irfft(np.fft.rfft(density(pattern)) * np.fft.rfft(kernel), len(GRID)))
 
 
-def clustered(sets: int) -> Iterator[str]:
+def clustered(sets: int, resamples: int) -> Iterator[str]:
     yield "| patterns | locations | over | true | mean | width | too high | too low | holds |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     spread, mean = 4.0, 8.0
@@ -120,20 +120,20 @@ def clustered(sets: int) -> Iterator[str]:
         truth = shared(blurred(first, spread), blurred(second, spread))
         for locations in (15, 40):
             rng = np.random.default_rng(11)
-            tallies = {"records": Tally(), "locations": Tally()}
+            tallies: dict[Literal["records", "locations"], Tally] = {"records": Tally(), "locations": Tally()}
             for number in range(sets):
                 a, at = at_locations(first, locations, rng, spread=spread, mean=mean)
                 b, bt = at_locations(second, locations, rng, spread=spread, mean=mean)
                 for over, tally in tallies.items():
                     one = activity_overlap(
-                        a, b, locations=(at, bt), over=over, resamples=RESAMPLES, seed=number
+                        a, b, locations=(at, bt), over=over, resamples=resamples, seed=number
                     )
                     tally.add(one.recommended, truth)
             for over, tally in tallies.items():
                 yield tally.row(name, locations, over)
 
 
-def levels(sets: int) -> Iterator[str]:
+def levels(sets: int, resamples: int) -> Iterator[str]:
     yield "| pattern | records | true | mean | width | too high | too low | holds |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for name, pattern in (("by day", BY_DAY), ("dawn and dusk", DAWN_AND_DUSK)):
@@ -142,7 +142,7 @@ def levels(sets: int) -> Iterator[str]:
             rng, tally = np.random.default_rng(13), Tally()
             for number in range(sets):
                 curve = activity_density(times(pattern, size, rng))
-                tally.add(curve_intervals(curve, resamples=RESAMPLES, seed=number).level, truth)
+                tally.add(curve_intervals(curve, resamples=resamples, seed=number).level, truth)
             yield tally.row(name, size)
 
 
@@ -173,7 +173,7 @@ def whole(probabilities: Floats, order: int) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()) if order == 1 else 1 / (shares**2).sum())
 
 
-def diversities(sets: int) -> Iterator[str]:
+def diversities(sets: int, resamples: int) -> Iterator[str]:
     yield "| assemblage | units | order | of | true | mean | width | too high | too low | holds |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for name, probabilities in ASSEMBLAGES.items():
@@ -183,7 +183,7 @@ def diversities(sets: int) -> Iterator[str]:
             for number in range(sets):
                 counts = rng.binomial(units, probabilities)
                 result = hill_numbers(
-                    counts[counts > 0].tolist(), units, sizes=[units // 2], resamples=200, seed=number
+                    counts[counts > 0].tolist(), units, sizes=[units // 2], resamples=resamples, seed=number
                 )
                 for order in range(3):
                     half = result.curve.filter(order=order).row(0, named=True)
@@ -196,7 +196,7 @@ def diversities(sets: int) -> Iterator[str]:
                 yield tally.row(name, units, order, of)
 
 
-TABLES: dict[str, Callable[[int], Iterator[str]]] = {
+TABLES: dict[str, Callable[[int, int], Iterator[str]]] = {
     "overlap": overlaps,
     "locations": clustered,
     "level": levels,
@@ -206,12 +206,13 @@ TABLES: dict[str, Callable[[int], Iterator[str]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", type=int, default=250)
+    parser.add_argument("--sets", type=int, default=200)
+    parser.add_argument("--resamples", type=int, default=240)
     parser.add_argument("--only", default=",".join(TABLES))
     options = parser.parse_args()
     for name in options.only.split(","):
         print(f"\n### {name}, {options.sets} data sets\n", flush=True)
-        for line in TABLES[name](options.sets):
+        for line in TABLES[name](options.sets, options.resamples):
             print(line, flush=True)
 
 

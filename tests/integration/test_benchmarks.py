@@ -113,6 +113,10 @@ def smallest_buckets(bench: Bench) -> str:
     )
 
 
+def smallest_ecology_coverage(bench: Bench) -> str:
+    return bench.run("ecology_coverage.py", "--sets", 2, "--resamples", 100, "--only", "level,diversity")
+
+
 def smallest_many_rows(bench: Bench) -> str:
     small = ("--rows", 500, "--sequences", 300, "--folder", bench.folder / "many")
     return bench.run("many_rows.py", *small, "--only", "explore", "split by event")
@@ -327,11 +331,17 @@ def smallest_train(bench: Bench) -> str:
     )
 
 
+def smallest_ecology_rows(bench: Bench) -> str:
+    return bench.run("ecology_rows.py", "--rows", 2000, "--locations", 5)
+
+
 PLAIN = {
     "big_catalog.py": (smallest_big_catalog, "| split by location |"),
     "buckets.py": (smallest_buckets, "| server killed and started again"),
     "clients.py": (smallest_clients, "the same"),
     "coverage.py": (smallest_coverage, "| 0.9 | 25 | unequal | 0% |"),
+    "ecology_coverage.py": (smallest_ecology_coverage, "| 40 species, many rare | 100 | 2 | the whole |"),
+    "ecology_rows.py": (smallest_ecology_rows, "| rates |"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "many_rows.py": (smallest_many_rows, "| split by event |"),
     "gateway.py": (smallest_gateway, "Triton, v2"),

@@ -49,7 +49,7 @@ Places = Annotated[
 Latitude = Annotated[float | None, typer.Option(help="For --sun: of all records, degrees north.")]
 Longitude = Annotated[float | None, typer.Option(help="For --sun: of all records, degrees east.")]
 OverOption = Annotated[
-    str, typer.Option("--over", help="Intervals over records or locations; auto: locations from 15 on.")
+    str, typer.Option("--over", help="Intervals over records or locations; auto: locations from 10 on.")
 ]
 Resamples = Annotated[int, typer.Option(min=100, help="Samples drawn anew for intervals.")]
 Minutes = Annotated[float | None, typer.Option(min=0, help="Count records at least so many minutes apart.")]
@@ -354,9 +354,8 @@ def _activity_json(result: SurveyActivity) -> dict[str, object]:
 
 def _print_overlap(result: SurveyOverlap) -> None:
     for pair, one in result.pairs.items():
-        typer.echo(
-            f"{pair[0]} ({one.sizes[0]:,} records) and {pair[1]} ({one.sizes[1]:,}), {result.times.clock}:"
-        )
+        names = f"{pair[0]} ({one.sizes[0]:,} records) and {pair[1]} ({one.sizes[1]:,})"
+        typer.echo(f"{names}, by {result.times.clock}:")
         for name in ("dhat1", "dhat4", "dhat5"):
             chosen = "  ← for samples of these sizes" if name == one.estimator else ""
             typer.echo(f"  {name}: {_span(getattr(one, name))}{chosen}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,7 @@ from trapline.cli._common import note
 from trapline.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from trapline.ecology import Records, Stations
-    from trapline.ecology.written import Target
+    from trapline.ecology import Records, Stations, Target
 
 RecordsFile = Annotated[
     Path,
@@ -35,12 +35,12 @@ StationsFile = Annotated[
 ]
 Column = Annotated[
     list[str] | None,
-    typer.Option("--column", metavar="ROLE=NAME", help="A column of the records: species=Sps. Repeat it."),
+    typer.Option("--columns", metavar="ROLE=NAME", help="A column of the records: species=Sps. Repeat it."),
 ]
 StationsColumn = Annotated[
     list[str] | None,
     typer.Option(
-        "--stations-column", metavar="ROLE=NAME", help="A column of the stations: start=Setup. Repeat it."
+        "--stations-columns", metavar="ROLE=NAME", help="A column of the stations: start=Setup. Repeat it."
     ),
 ]
 TimeFormat = Annotated[
@@ -100,7 +100,7 @@ def load_records(
 
     return read_records(
         source,
-        columns=roles_of(column, "--column"),
+        columns=roles_of(column, "--columns"),
         time_format=time_format,
         timezone=timezone,
         exclude=exclude or (),
@@ -121,12 +121,17 @@ def load_stations(
     try:
         return read_stations(
             source,
-            columns=roles_of(column, "--stations-column"),
+            columns=roles_of(column, "--stations-columns"),
             time_format=time_format,
             timezone=timezone,
         )
     except DataError as error:
-        raise DataError(str(error).replace("--time-format", "--stations-time-format")) from error
+        raise DataError(_of_stations(str(error))) from error
+
+
+def _of_stations(message: str) -> str:
+    """A message with the options of the stations for those of the records."""
+    return re.sub(r"--(?=(?:time-format|columns)\b)", "--stations-", message)
 
 
 def roles_of(column: Sequence[str] | None, option: str) -> dict[str, str]:
@@ -137,7 +142,7 @@ def roles_of(column: Sequence[str] | None, option: str) -> dict[str, str]:
     """
     from trapline.ecology import RECORD_ROLES, STATION_ROLES
 
-    known = STATION_ROLES if option == "--stations-column" else RECORD_ROLES
+    known = STATION_ROLES if option == "--stations-columns" else RECORD_ROLES
     roles = {}
     for each in column or ():
         role, sign, name = each.partition("=")

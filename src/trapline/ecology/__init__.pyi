@@ -68,4 +68,5 @@ from .survey_activity import SurveyOverlap as SurveyOverlap
 from .survey_activity import activity as activity
 from .survey_activity import overlap as overlap
 from .survey_richness import richness as richness
+from .written import Target as Target
 from .written import estimate_json as estimate_json

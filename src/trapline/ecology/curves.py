@@ -27,6 +27,7 @@ from trapline.ecology.resampling import (
     drawn_locations,
     location_counts,
     smooth_counts,
+    widening,
 )
 from trapline.errors import DataError, UsageError
 from trapline.metrics import Estimate
@@ -35,8 +36,8 @@ Over = Literal["auto", "records", "locations"]
 """What is drawn anew for an interval; `auto`: locations where enough of them are known, else records."""
 
 LEAST_RECORDS = 5
-LEAST_LOCATIONS = 15
-"""Fewer drawn with replacement give intervals that are too short."""
+LEAST_LOCATIONS = 10
+"""Of fewer nothing can be told of how they differ."""
 _PEAK_GRID = 4096
 _TAILS = (0.025, 0.975)
 
@@ -232,6 +233,14 @@ def curve_intervals(
     estimate = curve.on_grid(BINS)[every]
     low, high = np.quantile(heights, _TAILS, axis=0) * (estimate / np.maximum(heights.mean(axis=0), 1e-300))
     drift = curve.level / float(levels.mean())
-    least, most = np.quantile(levels, _TAILS) * drift
-    level = Estimate(curve.level, float(least * min(1.0, drift)), min(1.0, float(most * max(1.0, drift))))
-    return ActivityIntervals(level, float(levels.std(ddof=1)), low, high, drawn)
+    least, most = np.quantile(levels, _TAILS) * drift * (min(1.0, drift), max(1.0, drift))
+    wider = 1.0
+    if drawn == "locations" and locations is not None:
+        wider = widening(len(np.unique(locations)))
+    level = Estimate(
+        curve.level,
+        max(0.0, curve.level - wider * (curve.level - float(least))),
+        min(1.0, curve.level + wider * (float(most) - curve.level)),
+    )
+    low, high = np.maximum(estimate - wider * (estimate - low), 0), estimate + wider * (high - estimate)
+    return ActivityIntervals(level, wider * float(levels.std(ddof=1)), low, high, drawn)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.arguments import File, checked
-from trapline.ecology.matching import Matched, match_records
+from trapline.ecology.matching import RecordsAtStations, match_records
 from trapline.ecology.operation import Cameras, Hours, Operation, camera_operation
 from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import Records
@@ -136,7 +136,7 @@ def survey_effort(
     )
 
 
-def contradicted_days(matched: Matched, operation: Operation) -> tuple[Contradiction, ...]:
+def contradicted_days(matched: RecordsAtStations, operation: Operation) -> tuple[Contradiction, ...]:
     """Days of records on which, by the table, no camera stood there or worked; by location and day."""
     idle = idle_records(matched, operation)
     reasons: dict[Why, npt.NDArray[np.bool_]] = {
@@ -151,7 +151,7 @@ def contradicted_days(matched: Matched, operation: Operation) -> tuple[Contradic
     return tuple(sorted(days, key=lambda each: (each.location_id, each.day, each.why)))
 
 
-def idle_records(matched: Matched, operation: Operation) -> npt.NDArray[np.bool_]:
+def idle_records(matched: RecordsAtStations, operation: Operation) -> npt.NDArray[np.bool_]:
     """[records]: whether each was taken while its station stood, and by the table did not work."""
     inside = ~matched.outside
     idle = np.zeros(len(matched.rows), dtype=bool)
@@ -169,7 +169,9 @@ def idle_records(matched: Matched, operation: Operation) -> npt.NDArray[np.bool_
     return idle
 
 
-def _days_of(matched: Matched, which: npt.NDArray[np.bool_], hour: int) -> list[tuple[str, date, int]]:
+def _days_of(
+    matched: RecordsAtStations, which: npt.NDArray[np.bool_], hour: int
+) -> list[tuple[str, date, int]]:
     day = (pl.col("camera_time") - timedelta(hours=hour)).dt.date().alias("day")
     table = (
         matched.table.filter(pl.Series(which)).group_by("location_id", day).len().sort("location_id", "day")
@@ -197,6 +199,6 @@ def _describe(contradictions: tuple[Contradiction, ...]) -> list[str]:
         return []
     names = name_some([f"{each.location_id} {each.day} ({each.why})" for each in contradictions])
     return [
-        f"photos contradict the table on {many(len(contradictions), 'day')} of a station: {names}. Is a clock "
-        "or a date wrong?"
+        f"photos contradict the table on {many(len(contradictions), 'day')} of a station: {names}. Is a "
+        "clock or a date wrong?"
     ]

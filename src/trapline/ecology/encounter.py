@@ -11,7 +11,7 @@ import numpy as np
 
 from trapline.arguments import Count, Whole, checked
 from trapline.ecology.circular import Floats
-from trapline.ecology.curves import LEAST_LOCATIONS, activity_density, curve_intervals
+from trapline.ecology.curves import activity_density, curve_intervals
 from trapline.ecology.day_times import times_of_records
 from trapline.ecology.independence import independent_records
 from trapline.ecology.rates import TrappingRates, trapping_rates
@@ -27,6 +27,7 @@ _NEEDED = {
     "radius": "how far the camera sees one, metres (--radius)",
     "angle": "the arc that the camera sees, degrees (--angle)",
 }
+_FEW_LOCATIONS = 20
 _Z = 1.959963984540054
 
 
@@ -188,7 +189,7 @@ def density(
         "angle": angle_se,
     }
     few = []
-    if len(days) < LEAST_LOCATIONS:
+    if len(days) < _FEW_LOCATIONS:
         few = [f"{len(days)} locations are few to draw anew: the interval is too short"]
     return Density(
         value,

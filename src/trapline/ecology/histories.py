@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.arguments import File, checked
-from trapline.ecology.matching import Matched, match_records
+from trapline.ecology.matching import RecordsAtStations, match_records
 from trapline.ecology.operation import Cameras, Hours, Operation, camera_operation, row_name
 from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import Records
@@ -286,7 +286,7 @@ class _Cells:
 
 
 def _counts(
-    matched: Matched,
+    matched: RecordsAtStations,
     starts: npt.NDArray[np.int64],
     spans: npt.NDArray[np.int64],
     days: int,
@@ -316,7 +316,7 @@ def _counts(
     ]
 
 
-def _note_outside(matched: Matched) -> list[str]:
+def _note_outside(matched: RecordsAtStations) -> list[str]:
     """Records of days on which no camera stood at their location."""
     count = int(matched.outside.sum())
     if not count:
@@ -331,7 +331,7 @@ def _note_before(count: int) -> list[str]:
     return [f"{many(count, 'record')} before the first occasion or after the last, counted nowhere"]
 
 
-def _note_idle(matched: Matched, operation: Operation) -> list[str]:
+def _note_idle(matched: RecordsAtStations, operation: Operation) -> list[str]:
     """Records of days on which their station is said not to have worked at all."""
     idle = ~matched.outside & (
         operation.days[matched.rows, np.clip(matched.days, 0, len(operation.dates) - 1)] == 0
@@ -345,7 +345,7 @@ def _note_idle(matched: Matched, operation: Operation) -> list[str]:
     ]
 
 
-def _named(matched: Matched, which: npt.NDArray[np.bool_]) -> str:
+def _named(matched: RecordsAtStations, which: npt.NDArray[np.bool_]) -> str:
     """The first few days of records, with their locations."""
     days = matched.table.filter(pl.Series(which)).select(
         pl.concat_str("location_id", pl.lit(" "), pl.col("camera_time").dt.date().cast(pl.String)).alias(

@@ -12,7 +12,7 @@ from trapline.arguments import File, checked
 from trapline.ecology.package_records import in_words
 from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import RECORDS, Records
-from trapline.ecology.written import STATION, Target, many, write_rows
+from trapline.ecology.written import STATION, Target, many, write_table
 from trapline.errors import DataError, UsageError
 from trapline.formats import independent_times
 
@@ -116,7 +116,7 @@ def _merge(timed: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
         pl.col("_kept").cum_sum().alias("_number"),
         pl.col("camera_time").diff().over(keys).alias("_gap"),
     )
-    words = [name for name in _WORDS if name not in keys]
+    words = [name for name in _WORDS if name not in keys and _says(timed, name)]
     plain = [name for name in timed.columns if name not in (*words, "count", "probability", "_kept")]
     return (
         numbered.group_by("_number", maintain_order=True)
@@ -143,27 +143,30 @@ def save_records(records: Records, to: Target) -> None:
 
     As in camtrapR's table `delta.time.*` of the first record of its kind is 0.
     """
-    table = records.table
-    times = table["camera_time"].to_list()
-    seconds = table[SECONDS_SINCE].to_list() if SECONDS_SINCE in table.columns else None
+    table, time = records.table, pl.col("camera_time")
     extra = [name for name in RECORDS if name in ("deployment_id", "session", "event_id", "probability")]
     others = [name for name in (*_OF_INDIVIDUALS, *extra, MERGED, "file_path") if _says(table, name)]
-    deltas = [f"delta.time.{unit}" for unit in _WHOLE] if seconds is not None else []
-    columns = [table[name].to_list() for name in ("location_id", "label", *others)]
-    rows = []
-    for number, (location, label, *rest) in enumerate(zip(*columns, strict=True)):
-        moment = times[number]
-        text = None if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
-        clock = ["NA"] * 3 if text is None else [text, *text.split()]
-        gaps = [] if seconds is None else _gaps(seconds[number])
-        rows.append([location, label, *clock, *gaps, *("NA" if cell is None else cell for cell in rest)])
-    write_rows(to, [STATION, "Species", "DateTimeOriginal", "Date", "Time", *deltas, *others], rows)
+    gaps = _gaps(table[SECONDS_SINCE]) if SECONDS_SINCE in table.columns else []
+    written = table.select(
+        pl.col("location_id").alias(STATION),
+        pl.col("label").alias("Species"),
+        time.dt.strftime("%Y-%m-%d %H:%M:%S").alias("DateTimeOriginal"),
+        time.dt.strftime("%Y-%m-%d").alias("Date"),
+        time.dt.strftime("%H:%M:%S").alias("Time"),
+        *gaps,
+        *others,
+    )
+    write_table(to, written)
 
 
 def _says(table: pl.DataFrame, name: str) -> bool:
     return name in table.columns and table[name].null_count() < table.height
 
 
-def _gaps(seconds: float | None) -> list[str]:
+def _gaps(seconds: pl.Series) -> list[pl.Series]:
     """In seconds, minutes, hours and days, rounded as camtrapR does: the last two to tenths."""
-    return [f"{round((seconds or 0) / size, digits):.10g}" for size, digits in _WHOLE.values()]
+    numbers = seconds.fill_null(0).to_list()
+    return [
+        pl.Series(f"delta.time.{unit}", [f"{round(number / size, digits):.10g}" for number in numbers])
+        for unit, (size, digits) in _WHOLE.items()
+    ]

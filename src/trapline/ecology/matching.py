@@ -18,7 +18,7 @@ _DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Matched:
+class RecordsAtStations:
     """Records at stations.
 
     Attributes:
@@ -39,7 +39,7 @@ class Matched:
         return self.rows < 0
 
 
-def match_records(records: Records, operation: Operation, *, skip_unknown: bool = False) -> Matched:
+def match_records(records: Records, operation: Operation, *, skip_unknown: bool = False) -> RecordsAtStations:
     """Which row and day of camera operation each record belongs to, by location, session and day.
 
     Locations are compared to the letter, and where that finds nothing without regard to case, as in camtrapR.
@@ -67,7 +67,7 @@ def match_records(records: Records, operation: Operation, *, skip_unknown: bool 
     rows = np.where(inside, lookup[at, np.where(inside, days, 0)], -1)
     if table["session"].null_count() < table.height:
         rows = _by_session(table["session"], rows, operation)
-    return Matched(table, rows.astype(np.int64), days.astype(np.int64), tuple(notes))
+    return RecordsAtStations(table, rows.astype(np.int64), days.astype(np.int64), tuple(notes))
 
 
 def _timed(records: Records, notes: list[str]) -> pl.DataFrame:

@@ -9,14 +9,13 @@ the estimate then lies below the truth (`benchmarks/ecology_coverage.py` counts 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
 from trapline.ecology.circular import Floats
 from trapline.ecology.curves import ActivityCurve
 from trapline.ecology.overlap_estimators import ADJUST, Estimator, binned_estimates
-from trapline.ecology.resampling import BINS, BinnedDensities
+from trapline.ecology.resampling import BINS, BinnedDensities, widening
 from trapline.metrics import Estimate
 
 Made = dict[Estimator, Floats]
@@ -50,7 +49,7 @@ def limits(
     values: Mapping[Estimator, float],
     made: Made,
     curves: Sequence[ActivityCurve],
-    over: Literal["records", "locations"],
+    locations: int | None,
     seed: int,
 ) -> dict[Estimator, Estimate]:
     """Overlaps of patterns like these of which such an estimate is not unlikely.
@@ -62,13 +61,14 @@ def limits(
     limit is below that of `by_shift`: where patterns share little, this way smooths them twice, which makes
     limits too low, and that one covers.
 
-    Where locations were drawn anew, samples are as much smaller as locations make estimates spread more.
+    Where locations were drawn anew, samples are as much smaller as locations make estimates spread more, and
+    limits are wider by Student's t and by what a spread of few is too small.
 
     Args:
         values: the estimates.
         made: those of the resamples, [B] each.
         curves: of both species.
-        over: what was drawn anew.
+        locations: how many were drawn anew; None where records were.
         seed: of the samples.
     """
     rng = np.random.default_rng(seed + 1)
@@ -77,7 +77,7 @@ def limits(
     overlap = float(np.minimum(first, second).sum())
     many = max(len(made["dhat4"]) // _STEPS, 50)
     about = _samples(first, second, sizes, many, rng)
-    if over == "locations":
+    if locations is not None:
         smaller = min(1.0, float(about["dhat4"].var() / made["dhat4"].var()))
         sizes = [max(round(size * smaller), 5) for size in sizes]
         about = _samples(first, second, sizes, many, rng)
@@ -91,8 +91,12 @@ def limits(
     out: dict[Estimator, Estimate] = {}
     for name, value in values.items():
         low, high = _invert(tried, np.stack([each[name] for each in samples]), value)
-        least, most = float(shifted[name].low or 0.0), float(shifted[name].high or 0.0)
-        out[name] = Estimate(value, min(max(low, least), value), max(high, most))
+        low = min(max(low, float(shifted[name].low or 0.0)), value)
+        high = max(high, float(shifted[name].high or 0.0))
+        wider = 1.0 if locations is None else widening(locations)
+        out[name] = Estimate(
+            value, max(0.0, value - wider * (value - low)), min(1.0, value + wider * (high - value))
+        )
     return out
 
 

@@ -98,14 +98,15 @@ def activity_overlap(
     made = together(
         binned_estimates(*pair) for pair in resampled(curves, locations or (), drawn, resamples, seed)
     )
-    estimates = by_shift(values, made) if interval == "basic0" else limits(values, made, curves, drawn, seed)
+    known = len(np.unique(np.concatenate(locations))) if locations and drawn == "locations" else None
+    estimates = by_shift(values, made) if interval == "basic0" else limits(values, made, curves, known, seed)
     return Overlap(
         **estimates,
         estimator=choose_estimator(sizes),
         sizes=sizes,
         interval=interval,
         over=drawn,
-        locations=len(np.unique(np.concatenate(locations))) if locations and drawn == "locations" else None,
+        locations=known,
         resamples=len(made["dhat4"]),
         difference=randomisation_test(*samples, exchanges=compare, seed=seed) if compare else None,
     )

@@ -11,7 +11,7 @@ import polars as pl
 
 from trapline.arguments import File, checked
 from trapline.ecology.effort import idle_records
-from trapline.ecology.matching import Matched, match_records
+from trapline.ecology.matching import RecordsAtStations, match_records
 from trapline.ecology.operation import Cameras, Hours, Operation, camera_operation
 from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import Records
@@ -217,7 +217,7 @@ def _trap_days(
 
 
 def _counts(
-    matched: Matched,
+    matched: RecordsAtStations,
     row_location: npt.NDArray[np.int64],
     day_month: npt.NDArray[np.int64],
     shape: tuple[int, int],
@@ -264,7 +264,7 @@ def _rate(counts: npt.NDArray[np.int64], days: npt.NDArray[np.float64]) -> Estim
     return Estimate(*(None if number is None else number * PER_DAYS for number in numbers))
 
 
-def _notes(matched: Matched, operation: Operation, never: int, locations: int) -> list[str]:
+def _notes(matched: RecordsAtStations, operation: Operation, never: int, locations: int) -> list[str]:
     notes = []
     outside = int(matched.outside.sum())
     if outside:

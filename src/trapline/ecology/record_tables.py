@@ -191,7 +191,7 @@ def _records_of_rows(
         have = ", ".join(name for name in table.columns if name != "_place")
         raise DataError(
             f"{source} line 1 has no column that is known to hold the {', the '.join(missing)}; it has: "
-            f"{have}. Say which with {missing[0]}=COLUMN."
+            f"{have}. Say which with --columns {missing[0]}=NAME."
         )
     for role in ("station", "species"):
         table = reject_rows(table, pl.col(roles[role]).is_null(), f"names no {role}")

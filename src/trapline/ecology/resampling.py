@@ -7,11 +7,14 @@ of the times as they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from trapline.ecology.circular import (
     TURN,
@@ -74,6 +77,12 @@ def drawn_locations(locations: int, resamples: int, rng: np.random.Generator) ->
     for start in range(0, resamples, AT_ONCE):
         drawn = rng.multinomial(locations, np.full(locations, 1 / locations), min(AT_ONCE, resamples - start))
         yield drawn.astype(np.float64)
+
+
+def widening(locations: int) -> float:
+    """What limits of so few locations drawn anew are too near by: Student's t, and too small a spread."""
+    share = float(student_t.ppf(0.975, locations - 1) / norm.ppf(0.975))
+    return share * math.sqrt(locations / (locations - 1))
 
 
 class BinnedDensities:

@@ -124,8 +124,8 @@ def guess_stations(photos: Records | Catalog) -> Stations:
         for location, first, last in spans.iter_rows()
     )
     note = (
-        f"when the cameras of {many(len(stations), 'location')} stood is a guess: the span of their photos. One "
-        "that took none in its last weeks stood there all the same"
+        f"when the cameras of {many(len(stations), 'location')} stood is a guess: the span of their photos. "
+        "One that took none in its last weeks stood there all the same"
     )
     return Stations(stations, f"the span of the photos of {source}", guessed=True, notes=(note,))
 

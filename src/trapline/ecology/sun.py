@@ -185,8 +185,8 @@ def _mean(radians: Floats) -> float:
 def _event(midday: Instants, guess: Instants, latitude: Floats, sign: int) -> tuple[Instants, Floats]:
     """Sunrise (sign -1) or sunset (+1) by the sun's position at `guess`, and the cosine of its hour angle."""
     declination, equation = _position(guess)
-    place = np.radians(np.clip(latitude, -89.99, 89.99))
-    cosine = np.cos(_ZENITH) / (np.cos(place) * np.cos(declination)) - np.tan(place) * np.tan(declination)
+    north = np.radians(np.clip(latitude, -89.99, 89.99))
+    cosine = np.cos(_ZENITH) / (np.cos(north) * np.cos(declination)) - np.tan(north) * np.tan(declination)
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     return midday + _minutes(4 * sign * angle - equation), cosine
 

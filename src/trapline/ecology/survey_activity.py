@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import polars as pl
 from trapline.arguments import Count, Whole, checked
 from trapline.ecology.circular import TURN
 from trapline.ecology.curves import (
+    LEAST_LOCATIONS,
     ActivityCurve,
     ActivityIntervals,
     Over,
@@ -141,7 +142,7 @@ def activity(
         latitude: of all records, degrees north, instead.
         longitude: likewise, degrees east.
         adjust: what the kernel's concentration is divided by: larger is smoother.
-        over: what is drawn anew for intervals: `records`, `locations`, or `auto`: locations from 15 on.
+        over: what is drawn anew for intervals: `records`, `locations`, or `auto`: locations from 10 on.
         resamples: how many.
         seed: of what is drawn.
 
@@ -168,6 +169,7 @@ def activity(
             raise DataError(f"{label}: {error}") from error
         intervals = curve_intervals(curve, times.locations(label), over=over, resamples=resamples, seed=seed)
         each.append(SpeciesActivity(label, curve, intervals))
+    times = _with_note(times, over, [one.intervals.over for one in each])
     return SurveyActivity(tuple(each), times, few)
 
 
@@ -209,7 +211,7 @@ def overlap(
         stations: the table of cameras, whose coordinates the locations have.
         latitude: of all records, degrees north, instead.
         longitude: likewise, degrees east.
-        over: what is drawn anew for intervals: `records`, `locations`, or `auto`: locations from 15 on.
+        over: what is drawn anew for intervals: `records`, `locations`, or `auto`: locations from 10 on.
         interval: the default, or `basic0`, R's usual one.
         compare: random exchanges of the test that two species have one pattern; 0: no test.
         resamples: for intervals.
@@ -248,6 +250,7 @@ def overlap(
             )
         except DataError as error:
             raise DataError(f"{' and '.join(pair)}: {error}") from error
+    times = _with_note(times, over, [one.over for one in pairs.values()])
     return SurveyOverlap(pairs, {label: activity_density(times.radians(label)) for label in chosen}, times)
 
 
@@ -272,6 +275,17 @@ def _on_clock(
         raise UsageError("--sun needs --timezone: cameras do not know the zone of their clocks.")
     placed = stations if stations is None or isinstance(stations, Stations) else read_stations(stations)
     return by_the_sun(times, timezone, stations=placed, latitude=latitude, longitude=longitude, anchoring=sun)
+
+
+def _with_note(times: DayTimes, asked: Over, drawn: Sequence[str]) -> DayTimes:
+    """The times; with a note where locations are known, and too few to be drawn anew."""
+    if asked != "auto" or "records" not in drawn or times.table["location_id"].is_null().all():
+        return times
+    few = (
+        f"some species are known at fewer than {LEAST_LOCATIONS} locations: their intervals are over "
+        "records, and too short where locations differ"
+    )
+    return replace(times, notes=(*times.notes, few))
 
 
 def _with_enough(times: DayTimes, species: Sequence[str]) -> tuple[list[str], dict[str, int]]:

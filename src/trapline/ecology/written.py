@@ -10,11 +10,12 @@ from typing import TextIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from trapline.metrics import Estimate
-from trapline.storage import replace_whole
+from trapline.storage import AnyPath, RemotePath, replace_whole
 
-Target: TypeAlias = Path | TextIO
+Target: TypeAlias = AnyPath | TextIO
 """Where a table goes: a file, or what is open already, as standard output."""
 
 STATION = "Station"
@@ -39,12 +40,21 @@ def write_matrix(
 def write_rows(to: Target, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV; a file whole or not at all."""
     with ExitStack() as stack:
-        if isinstance(to, Path):
+        if isinstance(to, Path | RemotePath):
             scratch = stack.enter_context(replace_whole(to))
             to = stack.enter_context(scratch.open("w", encoding="utf-8", newline=""))
         writer = csv.writer(to, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def write_table(to: Target, table: pl.DataFrame, missing: str = "NA") -> None:
+    """As `write_rows`, of a table."""
+    if isinstance(to, Path | RemotePath):
+        with replace_whole(to) as scratch:
+            table.write_csv(scratch, null_value=missing)
+    else:
+        to.write(table.write_csv(null_value=missing))
 
 
 def as_text(value: float | None, missing: str = "NA") -> str:

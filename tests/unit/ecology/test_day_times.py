@@ -120,7 +120,7 @@ def test_species_with_too_few_records_are_named_and_refused_where_asked_for(tmp_
 @pytest.mark.field
 def test_kerinci_agrees_with_r(field: Path) -> None:
     table = field / "ecology" / "kerinci" / "kerinci.csv"
-    one = overlap(table, ["tiger", "macaque", "tapir"], resamples=1000)
+    one = overlap(table, ["tiger", "macaque", "tapir"], resamples=100)
     assert [curve.concentration for curve in list(one.curves.values())[:2]] == pytest.approx(
         [10.446, 28.760], abs=1e-3
     )
@@ -133,6 +133,6 @@ def test_kerinci_agrees_with_r(field: Path) -> None:
         values = [one_of.dhat1.value, one_of.dhat4.value, one_of.dhat5.value]
         assert values == pytest.approx([dhat1, dhat4, dhat5], abs=1e-3)
         assert one_of.sizes == sizes
-    usual = overlap(table, ["tiger", "macaque"], resamples=1000, interval="basic0")
+    usual = overlap(table, ["tiger", "macaque"], resamples=600, interval="basic0")
     low, high = usual.pairs["tiger", "macaque"].dhat4.low, usual.pairs["tiger", "macaque"].dhat4.high
-    assert (low, high) == pytest.approx((0.461, 0.592), abs=0.012)
+    assert (low, high) == pytest.approx((0.461, 0.592), abs=0.015)

@@ -93,9 +93,9 @@ def test_intervals_hold_the_estimates_and_are_the_same_again() -> None:
 
 def test_locations_that_have_their_own_hours_widen_the_interval() -> None:
     rng = np.random.default_rng(3)
-    shift = rng.uniform(-1.5, 1.5, 20)
-    names = np.repeat(np.arange(20), 12).astype(str)
-    first, second = ((rng.vonmises(mean, 8, 240) + np.repeat(shift, 12)) % TURN for mean in (2, 3))
+    shift = rng.uniform(-2, 2, 20)
+    names = np.repeat(np.arange(20), 24).astype(str)
+    first, second = ((rng.vonmises(mean, 20, 480) + np.repeat(shift, 24)) % TURN for mean in (2, 3))
     over = {
         kind: activity_overlap(first, second, locations=(names, names), over=kind, resamples=200)
         for kind in ("records", "locations", "auto")

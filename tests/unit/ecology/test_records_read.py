@@ -1,0 +1,129 @@
+"""Records are read of whatever table or package has them, and what is no record is counted."""
+
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from survey_tables import RECORDS, write
+
+from trapline.ecology import RECORDS as COLUMNS
+from trapline.ecology import Records, read_records
+from trapline.errors import DataError
+
+
+def seen(records: Records) -> list[tuple[str, str, datetime | None]]:
+    return list(records.table.select("location_id", "label", "camera_time").iter_rows())
+
+
+ONE = [("007", "Vulpes vulpes", datetime(2021, 5, 13, 6, 30))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Station,Species,DateTimeOriginal\n"007",Vulpes vulpes,2021-05-13 06:30:00\n',
+        "\ufefflocationID;scientificName;timestamp\n007;Vulpes vulpes;13/05/2021 06:30\n",
+        "site\tlabel\tdate\ttime\n007\tVulpes vulpes\t2021-05-13\t06:30\n",
+        "placename,Species,Photo Date,Photo Time\n007,Vulpes vulpes,13-May-2021,6:30 AM\n",
+        '"","Station","Species","DateTimeOriginal","delta.time.secs"\n'
+        '"1","007","Vulpes vulpes","2021-05-13 06:30:00",0\n',
+    ],
+    ids=["camtrapr", "semicolons-bom", "tabs-two-columns", "words", "r-row-names"],
+)
+def test_spellings_of_one_record_are_one(text: str, tmp_path: Path) -> None:
+    records = read_records(write(tmp_path, "r.csv", text))
+    assert seen(records) == ONE
+    assert list(records.table.columns)[: len(COLUMNS)] == list(COLUMNS)
+    assert records.made_of == "table"
+
+
+def test_a_column_is_what_the_user_says(tmp_path: Path) -> None:
+    path = write(tmp_path, "r.csv", "Station,code,Especie,DateTime\n007,x,Vulpes vulpes,2021-05-13 06:30\n")
+    assert seen(read_records(path, species_column="Especie")) == ONE
+    with pytest.raises(DataError, match="known to hold the species"):
+        read_records(path)
+
+
+def test_what_is_no_record_is_counted(tmp_path: Path) -> None:
+    text = (
+        RECORDS
+        + "StationA,blank,2009-04-11 00:00:00\nStationA,UNID,2009-04-12 00:00:00\n,VTA,2009-04-12 00:00:00\n"
+    )
+    path = write(tmp_path, "r.csv", text)
+    records = read_records(path, exclude=["UNID"])
+    assert len(records) == 6
+    notes = " ".join(records.notes)
+    for told in ("1 row blank", "1 row left out as asked: UNID", "r.csv line 10 names no station"):
+        assert told in notes
+    with pytest.raises(DataError, match="No record has the label 'UNIDD'"):
+        read_records(path, exclude=["UNIDD"])
+
+
+def test_a_day_without_an_hour_is_no_time(tmp_path: Path) -> None:
+    text = "Station,Species,Date\nA,fox,2021-05-13\n"
+    with pytest.raises(DataError, match="No time could be read"):
+        read_records(write(tmp_path, "r.csv", text))
+    mixed = read_records(
+        write(tmp_path, "m.csv", text.replace("Date", "DateTime") + "A,fox,2021-05-13 06:00\n")
+    )
+    assert mixed.table["camera_time"].null_count() == 1
+    assert any("1 times are days without an hour" in note for note in mixed.notes)
+
+
+def test_attributes_and_cameras_come_along(tmp_path: Path) -> None:
+    text = (
+        "Station,Camera,Species,DateTime,count,Sex,Life stage,behavior,individualID,probability,"
+        "FileName,Directory\n"
+        "A,c1,fox,2021-05-13 06:00,2,male,adult,walking,M1,0.9,x.jpg,here\n"
+    )
+    row = read_records(write(tmp_path, "r.csv", text)).table.row(0, named=True)
+    assert row["deployment_id"] == "A__CAM_c1"
+    names = ("count", "sex", "life_stage", "behaviour", "individual", "probability", "file_path")
+    assert [row[name] for name in names] == [2, "male", "adult", "walking", "M1", 0.9, "here/x.jpg"]
+
+
+def test_a_count_is_of_whole_animals(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 2: the count is 1\.5"):
+        read_records(write(tmp_path, "r.csv", "Station,Species,DateTime,count\nA,fox,2021-05-13 06:00,1.5\n"))
+
+
+def test_wildlife_insights_images_are_records(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "deployments.csv",
+        "project_id,deployment_id,placename,longitude,latitude,start_date,end_date\n"
+        "1,d1,Ridge,10.5,46.25,2021-06-01 12:00:00,2021-07-01 12:00:00\n",
+    )
+    write(
+        tmp_path,
+        "images.csv",
+        "project_id,deployment_id,image_id,location,is_blank,identified_by,wi_taxon_id,class,order,family,genus,"
+        "species,common_name,timestamp,age,sex,individual_id,number_of_objects\n"
+        "1,d1,i1,gs://b/1.jpg,0,Ann,t,Mammalia,Carnivora,Canidae,Vulpes,vulpes,Red Fox,"
+        "2021-06-02 03:04:05,Adult,,,2\n"
+        "1,d1,i2,gs://b/2.jpg,1,Ann,t,,,,,,Blank,2021-06-02 03:05:00,,,,\n",
+    )
+    records = read_records(tmp_path)
+    assert seen(records) == [("Ridge", "Vulpes vulpes", datetime(2021, 6, 2, 3, 4, 5))]
+    row = records.table.row(0, named=True)
+    assert (row["count"], row["life_stage"]) == (2, "Adult")
+
+
+@pytest.mark.field
+def test_a_package_tells_events_once_on_the_clock_of_its_deployments(field: Path) -> None:
+    records = read_records(field / "fixtures" / "camtrapdp_example")
+    assert not records.table.select("location_id", "event_id", "label", "individual").is_duplicated().any()
+    first = records.table.filter(pl.col("event_id") == "4bb69c45")
+    assert first["label"].to_list() == ["Anas platyrhynchos"]
+    assert first["camera_time"].to_list() == [datetime(2020, 5, 30, 4, 57, 37)]  # 02:57:37 in UTC, in summer
+    draft = read_records(field / "ecology" / "mica")
+    assert len(draft) == 15
+    assert any("draft" in note for note in draft.notes)
+
+
+@pytest.mark.field
+def test_folders_of_photos_are_records(field: Path) -> None:
+    records = read_records(field / "ecology" / "camtrapr" / "sample_images_species_dir", exclude=["UNID"])
+    assert len(records) == 67
+    assert any("1 video" in note for note in records.notes)
