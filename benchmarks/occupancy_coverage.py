@@ -44,10 +44,10 @@ LEAST, MOST, SETS = 0.92, 0.985, 200
 
 @dataclass(frozen=True)
 class Outcome:
-    """One data set: the fit, the naive estimate (value, low, high), and the truth by name."""
+    """One data set: the fit, the naive estimate (value, low, high) if there is one, and the truth by name."""
 
     fit: OccupancyFit
-    naive: tuple[float, float | None, float | None]
+    naive: tuple[float, float | None, float | None] | None
     truth: dict[str, float]
 
 
@@ -95,7 +95,7 @@ def with_covariates(random: Random) -> Outcome:
     )
     truth = {"psi": float(expit(0.5)), "p": float(expit(-0.25))}
     truth |= {"psi (Intercept)": -0.3, "psi x": 0.8, "p (Intercept)": -2.0, "p effort": 0.25}
-    return Outcome(fit, share(detections), truth)
+    return Outcome(fit, None, truth)
 
 
 def confirmed(random: Random) -> Outcome:
@@ -202,7 +202,7 @@ def run(draw: Callable[[Random], Outcome], sets: int, seed: int) -> tuple[Sums, 
             columns["estimate"].append(np.nan if estimate is None else estimate)
             for method, (low, high) in ends.items():
                 columns[method].append(holds(truth, low, high))
-            if name == "psi":
+            if name == "psi" and outcome.naive is not None:
                 columns["naive estimate"].append(outcome.naive[0])
                 columns["naive"].append(holds(truth, *outcome.naive[1:]))
     return gathered, empty
@@ -228,7 +228,7 @@ def main() -> None:
         for quantity, columns in gathered.items():
             covers = float(np.mean(columns["profile"]))
             naive = ["", ""]
-            if quantity == "psi":
+            if "naive" in columns:
                 naive = [f"{np.median(columns['naive estimate']):.3f}", f"{np.mean(columns['naive']):.1%}"]
             print(
                 f"| {name} | {quantity} | {columns['truth'][0]:.3f} | "

@@ -201,6 +201,10 @@ def smallest_coverage(bench: Bench) -> str:
     return bench.run("coverage.py", "--sets", 2, "--promises", 1, "--pool", 200)
 
 
+def smallest_occupancy_coverage(bench: Bench) -> str:
+    return bench.run("occupancy_coverage.py", "--sets", 1)
+
+
 def smallest_camtrap_dp_versions(bench: Bench) -> str:
     packages = [bench.field / "fixtures" / "camtrapdp_example", bench.field / "ecology" / "mica"]
     return bench.run("camtrap_dp_versions.py", *packages)
@@ -342,6 +346,7 @@ PLAIN = {
     "coverage.py": (smallest_coverage, "| 0.9 | 25 | unequal | 0% |"),
     "ecology_coverage.py": (smallest_ecology_coverage, "| 40 species, many rare | 100 | 2 | the whole |"),
     "ecology_rows.py": (smallest_ecology_rows, "| rates |"),
+    "occupancy_coverage.py": (smallest_occupancy_coverage, "| scores, 100 audited elsewhere | psi |"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "many_rows.py": (smallest_many_rows, "| split by event |"),
     "gateway.py": (smallest_gateway, "Triton, v2"),

@@ -14,7 +14,7 @@ import polars as pl
 from trapline.arguments import File, checked
 from trapline.ecology.design import Floats, Values
 from trapline.errors import DataError, name_some
-from trapline.tables import Reading, open_reading, read_numbers, read_table, with_lines
+from trapline.tables import Reading, open_reading, read_numbers, read_records, read_table, with_lines
 
 NAMES = frozenset(
     {"location_id", "locationid", "location", "location_name", "locationname", "station", "stationid"}
@@ -24,6 +24,8 @@ NAMES = frozenset(
 
 _OWN = ("_line",)
 _EXPECTED_NOTES = ("taken for a missing value", "has no name and is called")
+_NUMBERS_ROWS = "column 1 numbers the rows"
+_ROW_NAMES = "location_id"
 _NUMBERED = re.compile(r"(.+)\.(\d+)")
 
 
@@ -166,13 +168,25 @@ def as_values(cells: pl.Series) -> Values:
 
 
 def read_cells(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The table as text, with `_line`, and what must be known of how it was read."""
+    """A table as text, with `_line`, and what must be known of how it was read.
+
+    Row names that are numbers, but do not just count the rows, are locations' names.
+
+    Raises:
+        DataError: no such table, or it has no rows.
+    """
     with open_reading(Reading(strict=True)) as reading:
         table = with_lines(read_table(path))
     if not table.height:
         raise DataError(f"{path} has no rows.")
-    notes = tuple(one for one in reading.notes if not any(usual in one for usual in _EXPECTED_NOTES))
-    return table, notes
+    notes = [one for one in reading.notes if not any(usual in one for usual in _EXPECTED_NOTES)]
+    numbered = [one for one in notes if _NUMBERS_ROWS in one]
+    if numbered and _ROW_NAMES not in table.columns:
+        names = [row[0].strip() for row in read_records(path)][-table.height :]
+        if names not in ([str(row + first) for row in range(table.height)] for first in (0, 1)):
+            table = table.select(pl.Series(_ROW_NAMES, names, pl.String), pl.all())
+        notes = [one for one in notes if one not in numbered]
+    return table, tuple(notes)
 
 
 def _headed_column(table: pl.DataFrame) -> str | None:
@@ -199,9 +213,12 @@ def _column_of_names(table: pl.DataFrame) -> str | None:
     numbers = read_numbers(first)
     if numbers.null_count():
         return name
-    others = pl.Series([cell for one in table.columns[1:] for cell in table[one] if one not in _OWN])
+    others = pl.Series([cell for one in table.columns[1:] if one not in _OWN for cell in table[one]])
+    if first.str.contains(r"^0[0-9]").any() and first.n_unique() == table.height:
+        return name  # 007 is no number
     are_counts = bool(len(others)) and bool(others.drop_nulls().is_in(["0", "1", "2"]).all())
-    return name if are_counts and first.n_unique() == table.height and bool((numbers > 2).any()) else None
+    is_named = first.n_unique() == table.height and bool((numbers > 2).any())
+    return name if are_counts and is_named else None
 
 
 def _split_names(

@@ -270,7 +270,7 @@ def maximise(likelihood: OccupancyLikelihood, starts: Sequence[Floats] | None = 
 
 
 @dataclass(frozen=True, eq=False)
-class Standardised:
+class StandardColumns:
     """Columns of mean 0 and standard deviation 1, in which a likelihood is round, and the way back.
 
     Attributes:
@@ -282,7 +282,7 @@ class Standardised:
     transform: Floats
 
 
-def standardise(matrix: Floats) -> Standardised:
+def standardise(matrix: Floats) -> StandardColumns:
     """Centre the columns, if the first is an intercept, and divide them by their standard deviation."""
     has_intercept = bool((matrix[:, 0] == 1).all())
     means = matrix.mean(axis=0) if has_intercept else np.zeros(matrix.shape[1])
@@ -293,4 +293,4 @@ def standardise(matrix: Floats) -> Standardised:
     transform = np.diag(1 / spreads)
     if has_intercept:
         transform[0, 1:] = -(means / spreads)[1:]
-    return Standardised((matrix - means) / spreads, transform)
+    return StandardColumns((matrix - means) / spreads, transform)

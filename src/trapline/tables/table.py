@@ -485,7 +485,7 @@ def _name_columns(path: Path, header: Sequence[str], table: pl.DataFrame) -> dic
 
 
 def _count_rows(cells: pl.Series) -> bool:
-    whole = cells.str.contains(r"^[0-9]+$").fill_null(False).all()
+    whole = cells.str.contains(r"^(0|[1-9][0-9]*)$").fill_null(False).all()  # 007 is a name
     return whole and cells.n_unique() == len(cells)
 
 
