@@ -3101,9 +3101,9 @@ def _own_records(
     """
     from trapline.card_walk import card_files
     from trapline.catalog import is_catalog_folder
-    from trapline.ecology import records_of
+    from trapline.ecology import predicted_media, records_of
     from trapline.observations import Observations
-    from trapline.prediction import are_predictions
+    from trapline.prediction import Predictions, are_predictions
 
     path = Path(str(source))
     walked = card_files(path) if path.is_dir() else None
@@ -3127,7 +3127,8 @@ def _own_records(
     speaking = (
         as_predictions(str(source)) if predicted else Observations.load(str(source)) if spoken else decided
     )
-    return records_of(speaking, decided, **options), decided
+    asked = predicted_media(speaking, decided) if isinstance(speaking, Predictions) else decided
+    return records_of(speaking, decided, **options), asked
 
 
 def _catalog_of_file(catalog: Media | None) -> Catalog:

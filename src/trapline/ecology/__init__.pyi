@@ -54,6 +54,7 @@ from .records import RECORDS as RECORDS
 from .records import Records as Records
 from .sources import ExpectedRecords as ExpectedRecords
 from .sources import describe_made_of as describe_made_of
+from .sources import predicted_media as predicted_media
 from .sources import records_of as records_of
 from .station_tables import STATION_ROLES as STATION_ROLES
 from .station_tables import read_stations as read_stations

@@ -93,29 +93,30 @@ def records_of(
         if threshold is not None or thresholds is not None:
             raise UsageError("A threshold is for answers: of probabilities nothing is cut off.")
         return _expected(source, media, taxonomy, observers)
-    kind: _KindOf
+    kind: _KindOf = default_kind
     if isinstance(source, Observations):
         if observers is not None:
             raise UsageError(
                 "Who speaks was chosen when the observations were made: --observers is not for these."
             )
-        observations, sure, kind = source, None, default_kind
+        observations, notes = source, [_limit(source)]
     else:
         predictions = source if isinstance(source, Predictions) and chosen == "threshold" else None
         sources = gather(predictions, media, taxonomy=taxonomy, thresholds=thresholds, observers=observers)
-        observations = sources.observe(threshold)
-        sure, kind = sources.thresholds, sources.kind
+        observations, kind = sources.observe(threshold), sources.kind
+        notes = [_limit(observations) if sources.thresholds is None else sources.thresholds.describe()]
+        notes += [] if predictions is None else _unpredicted(predictions, media)
     rows = observations.per_media(media)
-    notes: list[str] = []
     if chosen == "decisions":
         rows, notes = _of_people(rows)
-    elif sure is not None:
-        notes.append(sure.describe())
-    else:
-        limit = observations.facts.threshold
-        notes.append("threshold: the model's own way" if limit is None else f"threshold {limit:g}")
     table = _records(rows, media, kind)
     return Records(table, cast(MadeOf, chosen), media.source, (*notes, *_doubts(table, media)))
+
+
+def _limit(observations: Observations) -> str:
+    """For people: from which probability on a model's label is an answer."""
+    limit = observations.facts.threshold
+    return "threshold: the model's own way" if limit is None else f"threshold {limit:g}"
 
 
 def _opened(path: Path) -> Observations | Predictions | Catalog:
@@ -238,11 +239,30 @@ def _expected(
             if lost >= 0.05
             else []
         ),
+        *_unpredicted(predicted, catalog),
         *([f"{silent:,} events have no answer"] if (silent := _silent(predicted)) else []),
         *_doubts(table, catalog),
     ]
     exclusive = predicted.task == "single-label" or predicted.facts.exclusive
     return ExpectedRecords(table, "probabilities", catalog.source, tuple(notes), exclusive)
+
+
+def predicted_media(predictions: Predictions, catalog: Catalog) -> Catalog:
+    """The media of a catalog that predictions are of, by themselves or by their events."""
+    media, events = (predictions.table[name].drop_nulls().implode() for name in ("media_id", "event_id"))
+    return catalog.filter(pl.col("media_id").is_in(media) | pl.col("event_id").is_in(events))
+
+
+def _unpredicted(predictions: Predictions, catalog: Catalog) -> list[str]:
+    """For people: that a model was asked about a part of the media alone."""
+    own = predicted_media(predictions, catalog)
+    if len(own) == len(catalog):
+        return []
+    here, there = (one.table["location_id"].n_unique() for one in (own, catalog))
+    return [
+        f"the predictions are of {len(own):,} of {len(catalog):,} media, at {here:,} of {there:,} "
+        "locations: where nobody speaks there is no record, and the effort there says nothing"
+    ]
 
 
 def _silent(predicted: Predictions) -> int:

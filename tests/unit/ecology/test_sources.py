@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trapline.catalog import INDIVIDUAL, INDIVIDUALS, Catalog
-from trapline.ecology import ExpectedRecords, Records, draws, expected_counts, over_draws, records_of
+from trapline.ecology import (
+    ExpectedRecords,
+    Records,
+    draws,
+    expected_counts,
+    over_draws,
+    predicted_media,
+    records_of,
+)
 from trapline.errors import DataError, UsageError
 from trapline.metrics import Estimate
 from trapline.prediction import Predictions, probability_columns
@@ -109,6 +117,16 @@ def test_expected_records_are_of_what_nobody_decided() -> None:
     assert any("errors were independent" in note for note in records.notes)
     alone = records_of(answers, media, made_of="probabilities", observers=["model"])
     assert alone.table.filter(event_id="e1")["probability"].round(3).to_list() == [0.2, 0.8]
+
+
+def test_effort_is_of_the_media_that_were_predicted() -> None:
+    rows = [{"event_id": "e1"}, {"event_id": "e2", "location_id": "south"}]
+    media = catalog(rows)
+    answers = predicted(catalog(rows[:1]), [[0, 1, 0]], "single-label")
+    assert predicted_media(answers, media).table["location_id"].to_list() == ["north"]
+    note = "the predictions are of 1 of 2 media, at 1 of 2 locations"
+    for made_of in ("threshold", "probabilities"):
+        assert any(note in one for one in records_of(answers, media, made_of=made_of).notes)
 
 
 def test_what_is_not_there_is_refused() -> None:
