@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,9 +24,10 @@ from trapline.cli._ecology_options import (
     roles_of,
     tell,
 )
+from trapline.errors import UsageError
 
 if TYPE_CHECKING:
-    from trapline.ecology import Density, Overlap, Richness, SurveyActivity, SurveyOverlap
+    from trapline.ecology import Density, Overlap, Richness, Stations, SurveyActivity, SurveyOverlap
     from trapline.metrics import Estimate
 
 Species = Annotated[
@@ -92,7 +93,7 @@ def run_activity(
         minutes=minutes,
         sun=sun,  # type: ignore[arg-type]
         timezone=timezone,
-        stations=None if stations is None else load_stations(stations, stations_column),
+        stations=_stations(stations, stations_column, None, timezone),
         latitude=latitude,
         longitude=longitude,
         adjust=adjust,
@@ -154,7 +155,7 @@ def run_overlap(
         minutes=minutes,
         sun=sun,  # type: ignore[arg-type]
         timezone=timezone,
-        stations=None if stations is None else load_stations(stations, stations_column),
+        stations=_stations(stations, stations_column, None, timezone),
         latitude=latitude,
         longitude=longitude,
         over=over,  # type: ignore[arg-type]
@@ -184,7 +185,7 @@ def run_richness(
     units: Annotated[
         str, typer.Option(help="What is counted: locations, occasions (of --days) or records.")
     ] = "locations",
-    days: Annotated[int, typer.Option(min=1, help="Days of an occasion.")] = 7,
+    days: Annotated[int | None, typer.Option(min=1, help="Days of an occasion [7].")] = None,
     coverage: Annotated[
         float | None, typer.Option(help="Also at this share of completeness, as in 0.9.")
     ] = None,
@@ -295,13 +296,17 @@ def _labels(text: str | None) -> list[str]:
 
 
 def _roles(column: list[str] | None) -> dict[str, str]:
-    return roles_of(column, "--column")
+    return roles_of(column, "--columns")
 
 
 def _stations(
     source: Path | None, column: list[str] | None, time_format: str | None, zone: str | None
-) -> Any:
-    return None if source is None else load_stations(source, column, time_format=time_format, timezone=zone)
+) -> Stations | None:
+    if source is not None:
+        return load_stations(source, column, time_format=time_format, timezone=zone)
+    if column or time_format:
+        raise UsageError("--stations-columns and --stations-time-format are of --stations; name that too.")
+    return None
 
 
 def _print_written(*paths: Path | None) -> None:

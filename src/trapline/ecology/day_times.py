@@ -124,6 +124,10 @@ def read_day_times(
         UsageError: a unit was named of times that are not in numbers.
     """
     if isinstance(source, Records):
+        if any(option is not None for option in (columns, species_column, time_unit, time_format, timezone)):
+            raise UsageError(
+                "Columns and forms of times are of what is read; these records are read already."
+            )
         return times_of_records(source if minutes is None else independent_records(source, minutes))
     path = Path(source)
     told = dict(columns or {}) | ({} if species_column is None else {"species": species_column})
@@ -206,6 +210,8 @@ def _coordinates(
     if (latitude is None) != (longitude is None):
         raise UsageError("--latitude and --longitude go together.")
     if latitude is not None and longitude is not None:
+        if stations is not None:
+            raise UsageError("--stations has coordinates, and so have --latitude and --longitude: tell one.")
         if abs(latitude) > 90 or abs(longitude) > 180:
             raise UsageError(f"--latitude {latitude:g} --longitude {longitude:g} is no place on Earth.")
         everywhere = (pl.lit(value, pl.Float64) for value in (latitude, longitude))
@@ -234,7 +240,7 @@ def _read_undated(path: Path, roles: Mapping[str, str], unit: TimeUnit | None) -
     if "species" not in roles:
         raise DataError(
             f"{path} line 1 has no column that is known to hold the species; it has: "
-            f"{', '.join(read_header(path))}. Say which with species=COLUMN."
+            f"{', '.join(read_header(path))}. Say which with --columns species=COLUMN."
         )
     with open_reading(Reading()) as reading:
         table = read_table(path)

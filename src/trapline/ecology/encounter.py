@@ -150,6 +150,8 @@ def density(
     refuse_unmeasured(speed if moving_speed is None else moving_speed, radius, angle)
     if speed is not None and moving_speed is not None:
         raise UsageError("--speed is the day range and --moving-speed makes one: tell one of them.")
+    if (speed_se and speed is None) or (moving_speed_se and moving_speed is None):
+        raise UsageError("--speed-se is of --speed, and --moving-speed-se of --moving-speed.")
     assert radius is not None
     assert angle is not None
     _refuse_impossible(

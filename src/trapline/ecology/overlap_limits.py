@@ -57,9 +57,9 @@ def limits(
     Both densities are made more and less alike: what only one of them has is dealt to both, or what they
     share is taken from both, which gives pairs of every overlap from 0 to 1. Samples of each pair tell which
     estimates it gives; the limits are the overlaps of which 2.5 % of the samples give more, and less, than
-    the estimate (a test inverted; Carpenter 1999, Statistics in Medicine 18:2463, has the idea). Neither
-    limit is below that of `by_shift`: where patterns share little, this way smooths them twice, which makes
-    limits too low, and that one covers.
+    the estimate (a test inverted; Carpenter 1999, Statistics in Medicine 18:2463, has the idea). The
+    upper limit is not below that of `by_shift`: where patterns share little, this way smooths them twice,
+    which makes it too low.
 
     Where locations were drawn anew, samples are as much smaller as locations make estimates spread more, and
     limits are wider by Student's t and by what a spread of few is too small.
@@ -91,7 +91,7 @@ def limits(
     out: dict[Estimator, Estimate] = {}
     for name, value in values.items():
         low, high = _invert(tried, np.stack([each[name] for each in samples]), value)
-        low = min(max(low, float(shifted[name].low or 0.0)), value)
+        low = min(low, value)
         high = max(high, float(shifted[name].high or 0.0))
         wider = 1.0 if locations is None else widening(locations)
         out[name] = Estimate(

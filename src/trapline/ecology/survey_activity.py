@@ -156,7 +156,7 @@ def activity(
         species_column=species_column,
         time_unit=time_unit,
         time_format=time_format,
-        timezone=timezone,
+        timezone=None if isinstance(records, Records) else timezone,
         minutes=minutes,
     )
     times = _on_clock(times, sun, timezone, stations, latitude, longitude)
@@ -229,7 +229,7 @@ def overlap(
         species_column=species_column,
         time_unit=time_unit,
         time_format=time_format,
-        timezone=timezone,
+        timezone=None if isinstance(records, Records) else timezone,
         minutes=minutes,
     )
     times = _on_clock(times, sun, timezone, stations, latitude, longitude)

@@ -38,7 +38,7 @@ def richness(
     *,
     stations: Path | str | Stations | None = None,
     units: Units = "locations",
-    days: Count = 7,
+    days: Count | None = None,
     minutes: float | None = None,
     exclude: Sequence[str] = (),
     species_column: str | None = None,
@@ -57,7 +57,7 @@ def richness(
         records: a table, package, download, catalog or folder of them.
         stations: the table of cameras: locations without any record are sampling units too.
         units: what is counted.
-        days: of an occasion; the first is each location's first day of work.
+        days: of an occasion, None: 7; the first is each location's first day of work.
         minutes: of `records`: those of one location that are nearer in time are one.
         exclude: labels that are no species here.
         species_column: the column of the labels.
@@ -70,6 +70,10 @@ def richness(
         DataError: there are records at locations that the stations do not have, or too little of anything.
         UsageError: occasions were asked for without stations.
     """
+    if isinstance(records, Records) and (exclude or species_column is not None):
+        raise UsageError(
+            "--exclude and --species-column are of what is read; these records are read already."
+        )
     known = (
         records
         if isinstance(records, Records)
@@ -80,8 +84,10 @@ def richness(
         raise UsageError(
             "--minutes thins records, and --units counts none: a species is at a unit or is not."
         )
+    if days is not None and units != "occasions":
+        raise UsageError("--days is of --units occasions; without it nothing would come of it.")
     known = known if minutes is None else independent_records(known, minutes)
-    sampled = _sample(known, placed, units, days)
+    sampled = _sample(known, placed, units, days or _WEEK)
     result = hill_numbers(
         list(sampled.counts.values()),
         sampled.size,
@@ -113,6 +119,7 @@ def _sample(records: Records, stations: Stations | None, units: Units, days: int
     return _Sampled(_incidences(table, ["location_id"]), size, f"{size:,} locations", (_UNKNOWN,))
 
 
+_WEEK = 7
 _INDEPENDENT = "records are taken for independent of each other"
 _UNKNOWN = "locations without any record are not known, and are no sampling units here: name the stations"
 

@@ -74,6 +74,8 @@ def test_nothing_is_made_up_for_what_is_missing(survey: tuple[Path, Path]) -> No
         density(*survey, "deer", speed=4.0, radius=9.0)
     with pytest.raises(UsageError, match="tell one of them"):
         density(*survey, "deer", **TOLD, moving_speed=1.0)
+    with pytest.raises(UsageError, match="speed_se is of speed"):
+        density(*survey, "deer", moving_speed=1.0, speed_se=1.0, radius=9.0, angle=40.0)
     with pytest.raises(UsageError, match="above 0"):
         density(*survey, "deer", **TOLD | {"radius": -1.0})
     with pytest.raises(UsageError, match="at least 0"):

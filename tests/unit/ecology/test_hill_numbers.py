@@ -206,6 +206,10 @@ def test_records_at_strange_locations_and_idle_options_are_refused(stations: Pat
         richness(stranger, stations=stations)
     with pytest.raises(UsageError, match="occasions needs stations"):
         richness(SEEN, units="occasions")
+    with pytest.raises(UsageError, match="days is of units occasions"):
+        richness(SEEN, days=5)
+    with pytest.raises(UsageError, match="read already"):
+        richness(SEEN, exclude=["fox"])
     with pytest.raises(UsageError, match="minutes thins records"):
         richness(SEEN, minutes=60)
 
