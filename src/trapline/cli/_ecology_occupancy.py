@@ -13,8 +13,7 @@ from trapline.cli._common import Force, Json, Seed, note, print_json, refuse_to_
 from trapline.errors import UsageError
 
 if TYPE_CHECKING:
-    from trapline.ecology import OccupancyFit, OccupancyModels
-    from trapline.ecology.occupancy_result import OccupancyQuantity
+    from trapline.ecology import OccupancyFit, OccupancyModels, OccupancyQuantity
 
 
 def occupancy(
@@ -113,8 +112,7 @@ def occupancy(
         seed=seed,
     )
     if output is not None:
-        table = result.predictions() if grid is None else ecology.predict_grid(result, grid)
-        table.write_csv(output, null_value="NA")
+        result.save(output, grid)
     if json:
         print_json(result.as_json(), indent=1)
     else:

@@ -32,6 +32,7 @@ from .occupancy_evidence import FalsePositiveRate as FalsePositiveRate
 from .occupancy_models import fit_occupancy as fit_occupancy
 from .occupancy_models import fit_score_occupancy as fit_score_occupancy
 from .occupancy_result import OccupancyFit as OccupancyFit
+from .occupancy_result import OccupancyQuantity as OccupancyQuantity
 from .occupancy_tables import OccupancyModels as OccupancyModels
 from .occupancy_tables import occupancy as occupancy
 from .occupancy_tables import predict_grid as predict_grid

@@ -16,6 +16,7 @@ from trapline.ecology.occupancy_evidence import Scores
 from trapline.ecology.occupancy_fit import IntervalEnds, Maximum
 from trapline.ecology.occupancy_goodness import GoodnessOfFit, bootstrap_goodness
 from trapline.ecology.occupancy_survey import Survey
+from trapline.ecology.written import estimate_json
 from trapline.errors import UsageError
 from trapline.metrics import Estimate
 
@@ -77,7 +78,7 @@ class OccupancyQuantity:
     def as_json(self) -> dict[str, Any]:
         """For JSON: `estimate`, `low`, `high`, their `method`, and both intervals."""
         return {
-            **interval_as_json(self.interval),
+            **estimate_json(self.interval),
             "method": self.method,
             "wald": {"low": self.wald.low, "high": self.wald.high},
             "profile": {"low": self.profile.low, "high": self.profile.high},
@@ -88,11 +89,6 @@ class OccupancyQuantity:
             missing[0] if ends.low is None else self.change(ends.low),
             missing[1] if ends.high is None else self.change(ends.high),
         )
-
-
-def interval_as_json(estimate: Estimate) -> dict[str, Any]:
-    """An estimate for JSON."""
-    return {"estimate": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,7 +297,7 @@ class OccupancyFit:
             **{name: one.as_json() for name, one in self.probabilities.items()},
             "psi_at": dict(self.at_psi),
             "p_at": dict(self.at_p),
-            "psi_mean": interval_as_json(self.psi_mean),
+            "psi_mean": estimate_json(self.psi_mean),
             **{name: one.as_json() for name, one in self.scales.items()},
             "coefficients": {
                 part: {

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import polars as pl
 
-from trapline.arguments import File, Whole, checked
+from trapline.arguments import File, Output, Whole, checked
 from trapline.ecology.design import Floats, Values
 from trapline.ecology.false_positives import read_false_positives
 from trapline.ecology.formula import Formula, parse_formula
@@ -32,6 +32,7 @@ from trapline.ecology.occupancy_models import (
 from trapline.ecology.occupancy_result import OccupancyFit
 from trapline.ecology.occupancy_survey import Survey, names_of_rows, restrict, survey_of_histories
 from trapline.ecology.score_table import read_score_table
+from trapline.ecology.written import write_table
 from trapline.errors import DataError, UsageError, name_some
 
 EFFORT = "effort"
@@ -84,6 +85,16 @@ class OccupancyModels:
             schema={"location_id": pl.String, "left_out": pl.String},
         )
         return pl.concat([table, missing], how="diagonal")
+
+    @checked
+    def save(self, output: Output, grid: File | None = None) -> None:
+        """Write ψ of every location (`predictions`), or of each row of covariates (`predict_grid`).
+
+        Args:
+            output: CSV; missing values are `NA`.
+            grid: the table of covariates.
+        """
+        write_table(Path(output), self.predictions() if grid is None else predict_grid(self, grid))
 
     def as_json(self) -> dict[str, Any]:
         """The best model, and of several all as `models`, each with `delta` and `weight`."""
@@ -162,13 +173,15 @@ _CHOSEN = (
 )
 
 
-def predict_grid(models: OccupancyModels, path: Path) -> pl.DataFrame:
+@checked
+def predict_grid(models: OccupancyModels, path: File) -> pl.DataFrame:
     """ψ by the best model for each row of a table of covariates, beside its columns: a map.
 
     Raises:
         UsageError: a covariate of the model is not in the table.
         DataError: the table cannot be read, or has a level that the model does not know.
     """
+    path = Path(path)
     table = read_site_table(path)
     names = table.locations
     rows = len(names) if names is not None else len(next(iter(table.columns.values())))
