@@ -63,7 +63,13 @@ _TEXTS: dict[Any, str] = {
     Callable: "a function",
 }
 _NUMBERS: dict[Any, type] = {int: Integral, float: Real}
-_OPTIONS = {"-o": "output", "-r": "recipe", "--set": "changes", "--intervals-over": "over"}
+_OPTIONS = {
+    "-o": "output",
+    "-r": "recipe",
+    "--set": "changes",
+    "--intervals-over": "over",
+    "--column": "columns",
+}
 _OPTION_OF = {name: option for option, name in _OPTIONS.items()}
 _at_command = False
 

@@ -35,12 +35,12 @@ StationsFile = Annotated[
 ]
 Column = Annotated[
     list[str] | None,
-    typer.Option("--columns", metavar="ROLE=NAME", help="A column of the records: species=Sps. Repeat it."),
+    typer.Option("--column", metavar="ROLE=NAME", help="A column of the records: species=Sps. Repeat it."),
 ]
 StationsColumn = Annotated[
     list[str] | None,
     typer.Option(
-        "--stations-columns", metavar="ROLE=NAME", help="A column of the stations: start=Setup. Repeat it."
+        "--stations-column", metavar="ROLE=NAME", help="A column of the stations: start=Setup. Repeat it."
     ),
 ]
 TimeFormat = Annotated[
@@ -100,7 +100,7 @@ def load_records(
 
     return read_records(
         source,
-        columns=roles_of(column, "--columns"),
+        columns=roles_of(column, "--column"),
         time_format=time_format,
         timezone=timezone,
         exclude=exclude or (),
@@ -121,7 +121,7 @@ def load_stations(
     try:
         return read_stations(
             source,
-            columns=roles_of(column, "--stations-columns"),
+            columns=roles_of(column, "--stations-column"),
             time_format=time_format,
             timezone=timezone,
         )
@@ -131,7 +131,7 @@ def load_stations(
 
 def _of_stations(message: str) -> str:
     """A message with the options of the stations for those of the records."""
-    return re.sub(r"--(?=(?:time-format|columns)\b)", "--stations-", message)
+    return re.sub(r"--(?=(?:time-format|column)\b)", "--stations-", message)
 
 
 def roles_of(column: Sequence[str] | None, option: str) -> dict[str, str]:
@@ -142,7 +142,7 @@ def roles_of(column: Sequence[str] | None, option: str) -> dict[str, str]:
     """
     from trapline.ecology import RECORD_ROLES, STATION_ROLES
 
-    known = STATION_ROLES if option == "--stations-columns" else RECORD_ROLES
+    known = STATION_ROLES if option == "--stations-column" else RECORD_ROLES
     roles = {}
     for each in column or ():
         role, sign, name = each.partition("=")

@@ -1,7 +1,8 @@
 """From decided observations to the tables that an ecologist publishes: effort, histories, rates, models.
 
 The functions of this room are its arrows, in Python as on the command line: `trapline ecology histories` is
-`trapline.ecology.histories`. Each number comes with its interval, and its source stands where it is computed.
+`trapline.ecology.detection_histories`. Each number comes with its interval, and its source stands where it is
+computed.
 """
 
 import lazy_loader

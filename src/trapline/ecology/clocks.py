@@ -78,7 +78,9 @@ def note_clock(offsets: pl.Series, timezone: str | None) -> list[str]:
     """What to say of times with an offset from UTC, [rows]; null where there is none."""
     known = offsets.drop_nulls()
     if known.is_empty():
-        return []
+        return (
+            [] if timezone is None else [f"no time has an offset from UTC, so that {timezone} changes none"]
+        )
     if timezone is not None:
         return [f"times are those of the clock of {timezone}"]
     if (known == timedelta(0)).all():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from trapline.ecology.package_records import package_records
 from trapline.ecology.records import RECORDS, Records
 from trapline.ecology.sources import records_of
 from trapline.ecology.written import many
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
 from trapline.formats import (
     DEPLOYMENT_COLUMNS,
     choose_reader,
@@ -25,7 +25,7 @@ from trapline.formats import (
     read_identifications,
     read_times,
 )
-from trapline.tables import Reading, find_roles, open_reading, read_numbers, read_table, reject_rows
+from trapline.tables import Reading, find_roles, note, open_reading, read_numbers, read_table, reject_rows
 
 RECORD_ROLES: dict[str, tuple[str, ...]] = {
     "station": DEPLOYMENT_COLUMNS["locationID"],
@@ -68,6 +68,7 @@ _COLUMN_OF = {
     "sex": "sex",
     "behaviour": "behaviour",
 }
+_LEVELS = "location/label"
 By = Literal["human", "machine", "all"]
 
 
@@ -81,7 +82,7 @@ def read_records(
     timezone: str | None = None,
     exclude: Sequence[str] = (),
     classified_by: By = "human",
-    levels: str = "location/label",
+    levels: str = _LEVELS,
 ) -> Records:
     """Records of species, one row each as the source has them: none is left out for being near another.
 
@@ -107,11 +108,13 @@ def read_records(
 
     Raises:
         DataError: a column is missing, nothing can be read, or no record is left; file and line are named.
+        UsageError: something is said of the source that means nothing to it.
     """
     source = Path(source)
     if not source.exists():
         raise DataError(f"There is nothing at {source}. Name the table of records.")
     columns = dict(columns or {}) | ({} if species_column is None else {"species": species_column})
+    _refuse_unused(source, columns, time_format, classified_by, levels)
     with open_reading(Reading()) as reading:
         records = _read(source, columns, time_format, timezone, classified_by, levels)
         records = _leave_out(records, exclude)
@@ -122,6 +125,27 @@ def read_records(
 def as_records(records: Records | Path | str) -> Records:
     """Records as they are, or of their table."""
     return records if isinstance(records, Records) else read_records(records)
+
+
+def _refuse_unused(
+    source: Path, columns: Mapping[str, str], time_format: str | None, classified_by: By, levels: str
+) -> None:
+    """Refuse what the user says of a source to which it means nothing.
+
+    Raises:
+        UsageError: there is something.
+    """
+    is_table = source.is_file() and source.name.lower().endswith((".csv", ".csv.gz", ".tsv", ".txt"))
+    if columns and not is_table:
+        raise UsageError(f"--column is of a table, and {source} is none.")
+    if time_format is not None and not is_table:
+        raise UsageError(f"--time-format is of a table, and {source} is none.")
+    if levels != _LEVELS and not source.is_dir():
+        raise UsageError(f"--levels is of folders of photos, and {source} is none.")
+    if classified_by != "human" and (columns or _kind_of(source) not in ("camtrap_dp", "wildlife_insights")):
+        raise UsageError(
+            f"--classified-by is of packages and downloads: of {source} it is not known who said what."
+        )
 
 
 def _read(
@@ -191,7 +215,7 @@ def _records_of_rows(
         have = ", ".join(name for name in table.columns if name != "_place")
         raise DataError(
             f"{source} line 1 has no column that is known to hold the {', the '.join(missing)}; it has: "
-            f"{have}. Say which with --columns {missing[0]}=NAME."
+            f"{have}. Say which with --column {missing[0]}=NAME."
         )
     for role in ("station", "species"):
         table = reject_rows(table, pl.col(roles[role]).is_null(), f"names no {role}")
@@ -242,19 +266,29 @@ def _deployments(roles: Mapping[str, str]) -> list[pl.Expr]:
 
 
 def _numbers(table: pl.DataFrame, roles: Mapping[str, str]) -> list[pl.Series]:
+    """Counts and probabilities; what is none is null, and noted."""
     numbers = []
     if "count" in roles:
-        counts = read_numbers(table[roles["count"]].cast(pl.String))
-        whole = counts.is_null() | ((counts >= 0) & (counts == counts.round()))
-        if not whole.all():
-            row = int((~whole).arg_max() or 0)
-            raise DataError(
-                f"{table['_place'][row]}: the count is {counts[row]:g}, no number of individuals."
-            )
+        counts = _numbers_in(table, roles["count"], lambda number: (number >= 0) & (number == number.round()))
         numbers.append(counts.cast(pl.Int64).alias("count"))
     if "probability" in roles:
-        numbers.append(read_numbers(table[roles["probability"]].cast(pl.String)).alias("probability"))
+        shares = _numbers_in(table, roles["probability"], lambda number: number.is_between(0, 1))
+        numbers.append(shares.alias("probability"))
     return numbers
+
+
+def _numbers_in(table: pl.DataFrame, name: str, fits: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    texts = table[name].cast(pl.String)
+    numbers = read_numbers(texts)
+    fit = fits(numbers).fill_null(value=False)
+    wrong = texts.is_not_null() & ~fit
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        note(
+            f"{many(int(wrong.sum()), 'cell')} of {name} cannot be one, and left empty: the first is "
+            f"{texts[row]!r} ({table['_place'][row]})"
+        )
+    return numbers.zip_with(fit, pl.Series([None], dtype=pl.Float64))
 
 
 def _paths(roles: Mapping[str, str]) -> list[pl.Expr]:

@@ -121,7 +121,7 @@ def _stations_of(
     if missing:
         raise DataError(
             f"{source} line 1 has no column that is known to hold the {', the '.join(missing)}; it has: "
-            f"{', '.join(names)}. Say which with --columns {missing[0]}=NAME."
+            f"{', '.join(names)}. Say which with --column {missing[0]}=NAME."
         )
     if table.is_empty():
         raise DataError(f"{source} has no stations.")

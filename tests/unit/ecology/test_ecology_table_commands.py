@@ -45,7 +45,7 @@ def test_histories_are_written_and_printed(run: Run, tables: tuple[str, str], tm
         (["--hours", "exact"], "exact hours are not known"),
         (["--hours", "often"], "hours must be one of"),
         (["--cameras", "separate"], "not separate"),
-        (["--columns", "animal=Species"], "--columns is ROLE=NAME"),
+        (["--column", "animal=Species"], "--column is ROLE=NAME"),
         (["--counts", "heads"], "--counts is records or individuals"),
     ],
 )

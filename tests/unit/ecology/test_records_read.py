@@ -9,7 +9,7 @@ from survey_tables import RECORDS, write
 
 from trapline.ecology import RECORDS as COLUMNS
 from trapline.ecology import Records, read_records
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
 
 
 def seen(records: Records) -> list[tuple[str, str, datetime | None]]:
@@ -83,9 +83,30 @@ def test_attributes_and_cameras_come_along(tmp_path: Path) -> None:
     assert [row[name] for name in names] == [2, "male", "adult", "walking", "M1", 0.9, "here/x.jpg"]
 
 
-def test_a_count_is_of_whole_animals(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 2: the count is 1\.5"):
-        read_records(write(tmp_path, "r.csv", "Station,Species,DateTime,count\nA,fox,2021-05-13 06:00,1.5\n"))
+def test_what_is_no_count_and_no_probability_is_left_empty_and_named(tmp_path: Path) -> None:
+    text = (
+        "Station,Species,DateTime,count,score\nA,fox,2021-05-13 06:00,1.5,95\nA,fox,2021-05-13 07:00,2,0.5\n"
+    )
+    records = read_records(write(tmp_path, "r.csv", text))
+    assert records.table.select("count", "probability").rows() == [(None, None), (2, 0.5)]
+    notes = " ".join(records.notes)
+    assert "1 cell of count cannot be one, and left empty: the first is '1.5' (r.csv line 2)" in notes
+    assert "1 cell of score" in notes
+
+
+def test_what_means_nothing_to_a_source_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "r.csv", RECORDS)
+    with pytest.raises(UsageError, match="levels is of folders"):
+        read_records(path, levels="label/location")
+    with pytest.raises(UsageError, match="is of packages and downloads"):
+        read_records(path, classified_by="machine")
+    with pytest.raises(UsageError, match="columns is of a table"):
+        read_records(tmp_path, columns={"species": "x"})
+    with pytest.raises(UsageError, match="time_format is of a table"):
+        read_records(tmp_path, time_format="day-first")
+    assert any("changes none" in note for note in read_records(path, timezone="Asia/Kuala_Lumpur").notes)
+    with pytest.raises(UsageError, match="no time zone"):
+        read_records(path, timezone="Asia/Nowhere")
 
 
 def test_wildlife_insights_images_are_records(tmp_path: Path) -> None:
