@@ -347,8 +347,6 @@ PLAIN = {
     "ecology_coverage.py": (smallest_ecology_coverage, "| 40 species, many rare | 100 | 2 | the whole |"),
     "ecology_rows.py": (smallest_ecology_rows, "| rates |"),
     "occupancy_coverage.py": (smallest_occupancy_coverage, "| scores, 100 audited elsewhere | psi |"),
-    "occupancy_coverage.py": (smallest_occupancy_coverage, "| scores, 100 audited elsewhere | psi |"),
-    "ecology_rows.py": (smallest_ecology_rows, "| rates |"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "many_rows.py": (smallest_many_rows, "| split by event |"),
     "gateway.py": (smallest_gateway, "Triton, v2"),
