@@ -89,7 +89,7 @@ def report(
     )
     if json:
         print_json(result.as_json())
-    for note in (result.made_of, *result.notes):
+    for note in dict.fromkeys((result.made_of, *result.notes)):
         typer.echo(note, err=True)
     for path in report_files(output) if page else [output]:
         if path.exists():

@@ -46,7 +46,11 @@ class ExpectedRecords(Records):
 
 def describe_made_of(records: Records) -> str:
     """For people: of what a table is made."""
-    return f"made of {_WORDS[records.made_of]}"
+    return _described(records.made_of)
+
+
+def _described(made_of: str) -> str:
+    return f"made of {_WORDS[made_of]}"
 
 
 @checked
@@ -110,7 +114,8 @@ def records_of(
     if chosen == "decisions":
         rows, notes = _of_people(rows)
     table = _records(rows, media, kind)
-    return Records(table, cast(MadeOf, chosen), media.source, (*notes, *_doubts(table, media)))
+    notes = [_described(chosen), *notes, *_doubts(table, media)]
+    return Records(table, cast(MadeOf, chosen), media.source, tuple(notes))
 
 
 def _limit(observations: Observations) -> str:
@@ -231,6 +236,7 @@ def _expected(
     table = as_records(pl.concat([table, certain]))
     calibrated = predicted.facts.calibration or "not known"
     notes = [
+        _described("probabilities"),
         f"probabilities calibrated on: {calibrated}",
         "labels of events are drawn as if their errors were independent of each other: where the model errs "
         "alike in all events of a location, the intervals are too narrow; that of locations is in them",
