@@ -87,14 +87,18 @@ def note_clock(offsets: pl.Series, timezone: str | None) -> list[str]:
         return [
             "times are written in UTC, and so are hours and days here; a time zone gives those of the clock"
         ]
-    return ["times are those of the clock in whose offset each deployment's start is written"]
+    return ["times are those of the clock as written, those in UTC at the offset of their deployment's start"]
 
 
 def wall_clocks(read: TimeColumn, offsets: pl.Series, timezone: str | None) -> pl.Series:
-    """Datetime [rows]: what the clock showed, in a zone or at an offset; as written where none is known."""
+    """Datetime [rows]: what the clock showed.
+
+    In a zone where one is named. Else as it is written, and what is written in UTC at the offset of its row:
+    programs write instants so, whatever the clock was; another offset is the clock's own, in its season.
+    """
     if timezone is None:
-        moved = read.walls - read.offsets + offsets
-        return moved.zip_with(moved.is_not_null(), read.walls)
+        in_utc = (read.offsets == timedelta(0)).fill_null(value=False) & offsets.is_not_null()
+        return (read.walls + offsets).zip_with(in_utc, read.walls)
     zone = parse_zone(timezone)
     instants = read.instants
     if isinstance(zone, ZoneInfo):

@@ -61,8 +61,8 @@ def read_stations(
         source: the table; or the folder, zip or descriptor of a package.
         columns: what a column holds (see `STATION_ROLES`) → its name, where that is not a usual one.
         time_format: `day-first` or `month-first`, or `strptime`'s, where the table does not tell.
-        timezone: the zone of the cameras' clocks, for times that are written with an offset; where None they
-            are read as the clock in whose offset each start is written.
+        timezone: the zone of the cameras' clocks, for times that are written with an offset; where None the
+            clock is as it is written.
 
     Raises:
         DataError: a column is missing, or a value is missing or wrong; file and line are named.

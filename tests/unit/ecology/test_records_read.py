@@ -131,6 +131,32 @@ def test_wildlife_insights_images_are_records(tmp_path: Path) -> None:
     assert (row["count"], row["life_stage"]) == (2, "Adult")
 
 
+def test_a_clock_in_summer_time_is_as_written_and_utc_is_brought_to_the_deployment(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "deployments.csv",
+        "deploymentID,locationID,latitude,longitude,deploymentStart,deploymentEnd\n"
+        "d1,A,46.5,6.1,2024-03-01T12:00:00+01:00,2024-11-30T12:00:00+01:00\n",
+    )
+    media = "mediaID,deploymentID,timestamp,filePath\nm1,d1,2024-07-10T19:41:13+02:00,m1.jpg\n"
+    write(tmp_path, "media.csv", media)
+    write(
+        tmp_path,
+        "observations.csv",
+        "observationID,deploymentID,mediaID,eventID,eventStart,eventEnd,observationLevel,observationType,"
+        "scientificName\n"
+        "o1,d1,m1,e1,2024-07-10T19:41:13+02:00,2024-07-10T19:41:13+02:00,media,animal,Vulpes vulpes\n"
+        "o2,d1,,e2,2024-03-05T05:00:00Z,2024-03-05T05:01:00Z,event,animal,Lepus europaeus\n",
+    )
+    hare, fox = datetime(2024, 3, 5, 6), datetime(2024, 7, 10, 19, 41, 13)
+    assert seen(read_records(tmp_path)) == [("A", "Lepus europaeus", hare), ("A", "Vulpes vulpes", fox)]
+    zoned = read_records(tmp_path, timezone="Etc/UTC")
+    assert zoned.table["camera_time"].to_list() == [
+        datetime(2024, 3, 5, 5),
+        datetime(2024, 7, 10, 17, 41, 13),
+    ]
+
+
 @pytest.mark.field
 def test_a_package_tells_events_once_on_the_clock_of_its_deployments(field: Path) -> None:
     records = read_records(field / "fixtures" / "camtrapdp_example")
