@@ -111,6 +111,8 @@ if TYPE_CHECKING:
     from trapline.competitions import Fill as Fill
     from trapline.competitions import Submission as Submission
     from trapline.competitions.code_execution import Checked, CodePackage
+    from trapline.ecology import EcologyOverview as EcologyOverview
+    from trapline.ecology import Records as Records
     from trapline.ensemble import CombinedTable as CombinedTable
     from trapline.ensemble import FoldBy
     from trapline.ensemble import Recalibrated as Recalibrated
@@ -3012,6 +3014,150 @@ def _catalog_of(predictions: Predictions, catalog: Media | None) -> Catalog:
             'source, that was predicted (catalog="photos.parquet").'
         )
     return predictions.catalog
+
+
+@checked
+def ecology_report(
+    source: Source,
+    output: Output | None = None,
+    *,
+    catalog: Media | None = None,
+    stations: File | None = None,
+    decisions: Decisions | None = None,
+    sure_only: bool = False,
+    made_of: Literal["decisions", "threshold", "probabilities"] | None = None,
+    threshold: float | None = None,
+    thresholds: ThresholdsLike | None = None,
+    taxonomy: TaxonomyLike | None = None,
+    observers: Sequence[str] | None = None,
+    interval: float = 30.0,
+    occasion_days: Count = 7,
+    timezone: str | None = None,
+    species: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> EcologyOverview:
+    """What a survey says of its species: effort, rates, occupancy, activity, richness, on one page.
+
+    Args:
+        source: a table of records, a Camtrap DP package or Wildlife Insights download; a folder of `card`, a
+            catalog, predictions or observations of Trapline.
+        output: the page, `.html`, with its tables beside it; or `.json` for scripts.
+        catalog: the media, of predictions and observations.
+        stations: the table of cameras; None for that of a package, else the span of the photos is a guess.
+        decisions: made in a review; they become labels (`trapline.review.with_decisions`).
+        sure_only: leave out decisions of which the person was not sure.
+        made_of: of what records are made (see `trapline.ecology.records_of`).
+        threshold: labels of the model below this probability are no answers.
+        thresholds: each label with its own, as of `observe`.
+        taxonomy: what the labels are.
+        observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
+        interval: minutes between independent records.
+        occasion_days: of the occasions of occupancy.
+        timezone: of the cameras' clocks; with it, and coordinates, activity is by the sun.
+        species: labels; none for all but people and vehicles.
+        exclude: labels that are no species here.
+
+    Raises:
+        UsageError: an option is of what is not there.
+        DataError: there is no record, or one is at none of the stations.
+    """
+    from trapline.ecology import guess_stations, overview, read_records, read_stations
+
+    page = _report_path(output)
+    own = _own_records(
+        source,
+        catalog,
+        decisions=decisions,
+        sure_only=sure_only,
+        made_of=made_of,
+        threshold=threshold,
+        thresholds=thresholds,
+        taxonomy=taxonomy,
+        observers=observers,
+    )
+    records, photos = (read_records(str(source), timezone=timezone), None) if own is None else own
+    if exclude:
+        records = replace(records, table=records.table.filter(~records.table["label"].is_in(list(exclude))))
+    if stations is not None:
+        placed = read_stations(stations, timezone=timezone)
+    elif own is None and _has_stations(Path(str(source))):
+        placed = read_stations(Path(str(source)), timezone=timezone)
+    else:
+        placed = guess_stations(records if photos is None else photos)
+    result = overview(
+        records,
+        placed,
+        interval=interval,
+        occasion_days=occasion_days,
+        timezone=timezone,
+        species=species,
+    )
+    if page is not None and page.suffix.lower() == ".json":
+        from trapline.storage import replace_whole
+
+        with replace_whole(page) as partial:
+            partial.write_text(json.dumps(result.as_json(), indent=1, ensure_ascii=False), encoding="utf-8")
+    elif page is not None:
+        from trapline.reports import write_ecology_report
+
+        write_ecology_report(result, page)
+    return result
+
+
+def _has_stations(source: Path) -> bool:
+    """Whether records came with where their cameras stood: of a package or download."""
+    from trapline.formats import choose_reader
+
+    try:
+        return choose_reader(source)[0].name in ("camtrap_dp", "wildlife_insights")
+    except DataError:
+        return False
+
+
+def _own_records(
+    source: Path | RemotePath | str, catalog: Media | None, **options: Any
+) -> tuple[Records, Catalog] | None:
+    """Records of what Trapline itself has made, and the photos; None where the source is somebody's table.
+
+    Raises:
+        UsageError: an option is of Trapline's own, and this is a table.
+    """
+    from trapline.card_walk import card_files
+    from trapline.catalog import is_catalog_folder
+    from trapline.ecology import predicted_media, records_of
+    from trapline.observations import Observations
+    from trapline.prediction import Predictions, are_predictions
+
+    path = Path(str(source))
+    walked = card_files(path) if path.is_dir() else None
+    if walked is not None:
+        media, answers = walked
+        source, catalog = (media, None) if answers is None else (answers, media)
+    predicted = are_predictions(source)
+    spoken = not predicted and Observations.is_at(Path(str(source)))
+    if not (predicted or spoken or path.suffix.lower() == ".parquet" or is_catalog_folder(path) or walked):
+        given = [name for name, value in options.items() if value not in (None, False)]
+        if given or catalog is not None:
+            name = (given or ["catalog"])[0].replace("_", "-")
+            raise UsageError(f"--{name} is of catalogs and predictions of Trapline, and {source} is a table.")
+        return None
+    decided = _decided(
+        as_catalog(str(source)) if not (predicted or spoken) else _catalog_of_file(catalog),
+        options.pop("decisions"),
+        options.pop("sure_only"),
+    )
+    options["taxonomy"] = _taxonomy(options["taxonomy"])
+    speaking = (
+        as_predictions(str(source)) if predicted else Observations.load(str(source)) if spoken else decided
+    )
+    asked = predicted_media(speaking, decided) if isinstance(speaking, Predictions) else decided
+    return records_of(speaking, decided, **options), asked
+
+
+def _catalog_of_file(catalog: Media | None) -> Catalog:
+    if catalog is None:
+        raise UsageError("Where and when photos were taken stands in their catalog: give it, --catalog.")
+    return as_media(catalog)
 
 
 # ---- people decide

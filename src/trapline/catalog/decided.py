@@ -4,37 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
+from trapline.catalog.decision_column import DECISION, DECISIONS
 from trapline.catalog.parquet_file import streamed
 from trapline.catalog.table import EVENT_LABELS, Catalog, event_key
 from trapline.taxonomy import BLANK
-
-DECISIONS = "decisions"
-"""A column of catalogs that decisions were put into: List[`DECISION`], null where nobody decided."""
-
-DECISION = pl.Struct(
-    {
-        "person": pl.String(),
-        "decided_at": pl.Datetime("us", "UTC"),
-        "verdict": pl.String(),
-        "label": pl.String(),
-        "count": pl.Int64(),
-        "sure": pl.Boolean(),
-        "flagged": pl.Boolean(),
-        "remark": pl.String(),
-        "of_event": pl.Boolean(),
-        "stream": pl.String(),
-        "asked": pl.String(),
-        "suggested_by": pl.String(),
-        "stands": pl.Boolean(),
-        "held": pl.Boolean(),
-    }
-)
-"""One label that a person decided on; or that it is `blank`, or cannot be told (`verdict`; `label` is null).
-
-`of_event`: it is said of the event as a whole, and of no single media what it shows. `stands`: nobody has
-decided otherwise later. `held`: the media is kept for an audit that goes on, and is never trained on. An
-entry without a `person` is what the catalog said before.
-"""
 
 
 def has_decisions(catalog: Catalog) -> bool:

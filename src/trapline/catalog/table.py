@@ -15,6 +15,7 @@ import polars as pl
 
 from trapline.arguments import Count, Output, checked
 from trapline.catalog.counting import count_distinct, count_values
+from trapline.catalog.decision_column import DECISIONS, as_today
 from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import read_parquet, streamed
@@ -347,7 +348,8 @@ def conform(
         table = rows
     else:
         table = pl.DataFrame(rows, infer_schema_length=None)
-    names = table.collect_schema().names()
+    schema = table.collect_schema()
+    names = schema.names()
     missing = [name for name in ("media_id", "file_path") if name not in names]
     if missing and names:
         raise DataError(f"A catalog needs the columns media_id and file_path; missing: {', '.join(missing)}.")
@@ -358,7 +360,7 @@ def conform(
                 (pl.col(name) if name in names else pl.lit(None)).cast(dtype).alias(name)
                 for name, dtype in SCHEMA.items()
             ),
-            *extra,
+            *(pl.col(name).cast(as_today(schema[name])) if name == DECISIONS else name for name in extra),
         ).with_columns(pl.col("timestamp_source").fill_null("none"))
     except pl.exceptions.PolarsError as error:
         raise DataError(f"A catalog column has values of the wrong type: {error}") from error

@@ -1,3 +1,7 @@
+from .carried import DRAWS as DRAWS
+from .carried import draws as draws
+from .carried import expected_counts as expected_counts
+from .carried import over_draws as over_draws
 from .curves import ActivityCurve as ActivityCurve
 from .curves import ActivityIntervals as ActivityIntervals
 from .curves import activity_density as activity_density
@@ -37,6 +41,9 @@ from .operation import camera_operation as camera_operation
 from .overlaps import Overlap as Overlap
 from .overlaps import activity_overlap as activity_overlap
 from .overlaps import randomisation_test as randomisation_test
+from .overview import EcologyOverview as EcologyOverview
+from .overview import SpeciesOverview as SpeciesOverview
+from .overview import overview as overview
 from .rates import MonthRate as MonthRate
 from .rates import SpeciesRate as SpeciesRate
 from .rates import TrappingRates as TrappingRates
@@ -46,6 +53,10 @@ from .record_tables import read_records as read_records
 from .record_tables import records_of_catalog as records_of_catalog
 from .records import RECORDS as RECORDS
 from .records import Records as Records
+from .sources import ExpectedRecords as ExpectedRecords
+from .sources import describe_made_of as describe_made_of
+from .sources import predicted_media as predicted_media
+from .sources import records_of as records_of
 from .station_tables import STATION_ROLES as STATION_ROLES
 from .station_tables import read_stations as read_stations
 from .stations import Station as Station

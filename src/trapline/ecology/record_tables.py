@@ -14,6 +14,7 @@ from trapline.catalog import BLANK_WORDS, Catalog, is_catalog_folder
 from trapline.ecology.clocks import note_clock, wall_clocks
 from trapline.ecology.package_records import package_records
 from trapline.ecology.records import RECORDS, Records
+from trapline.ecology.sources import records_of
 from trapline.ecology.written import many
 from trapline.errors import DataError, UsageError
 from trapline.formats import (
@@ -86,7 +87,8 @@ def read_records(
     """Records of species, one row each as the source has them: none is left out for being near another.
 
     Read are camtrapR's table of records, CSVs with usual names of columns, Camtrap DP packages (drafts too),
-    Wildlife Insights downloads, saved catalogs, and folders of photos that are named for their labels
+    Wildlife Insights downloads, saved catalogs (see `records_of`), and folders of photos that are
+    named for their labels
     (`location/label`, as camtrapR sorts them).
 
     Of a package a record is one label (and individual) at one event: what is observed of the event where
@@ -167,10 +169,10 @@ def _read(
         raise DataError(
             f"{source} is a table of observations, which tells records only with its catalog. Name that one."
         )
-    if source.is_dir() or source.suffix.lower() == ".parquet":
-        folders = source.is_dir() and not is_catalog_folder(source)
-        catalog = read(source, format="class_folders", levels=levels, exif=True) if folders else read(source)
-        return records_of_catalog(catalog)
+    if source.suffix.lower() == ".parquet" or is_catalog_folder(source):
+        return records_of(source)
+    if source.is_dir():
+        return records_of_catalog(read(source, format="class_folders", levels=levels, exif=True))
     return _records_of_rows(read_table(source), source, columns, time_format, timezone)
 
 

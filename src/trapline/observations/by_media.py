@@ -11,23 +11,27 @@ from typing import Any
 
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import ATTRIBUTES, Catalog
 from trapline.observations.table import Observations, kind_of_observer
 from trapline.taxonomy import Kind
 
 _COLUMNS = (
     *("media_id", "event_id", "box", "observer", "observed_at", "status", "reason"),
-    *("label", "count", "probability", "_labels", "_probabilities", "_event"),
+    *("label", "probability", *ATTRIBUTES, "_labels", "_probabilities", "_event"),
 )
 
 
 @dataclass(frozen=True)
 class LabelProbability:
-    """A label, its probability (None where nobody gives one, as people do not), and the count, if any."""
+    """A label, its probability (None where nobody gives one, as people do not), and what is known of the
+    individuals, if anything; a label whose individuals are told apart is there once for those alike."""
 
     label: str
     probability: float | None
     count: int | None = None
+    life_stage: str | None = None
+    sex: str | None = None
+    behaviour: str | None = None
 
 
 @dataclass(frozen=True)
@@ -164,9 +168,10 @@ def _observations(table: pl.DataFrame) -> Iterator[tuple[str | None, Observation
             continue
         answers = []
         for row in group:
-            *_, reason, label, count, probability, labels, probabilities, of_event = row
+            *_, reason, label, probability, count, stage, sex, behaviour = row[:-3]
+            labels, probabilities, of_event = row[-3:]
             if label is not None:
-                answers.append(LabelProbability(label, probability, count))
+                answers.append(LabelProbability(label, probability, count, stage, sex, behaviour))
         failed = status == "failed"
         yield (
             media,

@@ -12,7 +12,17 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
-from trapline.catalog import DECISIONS, EVENT_LABELS, Catalog, DetectedBoxes, any_decision, has_decisions
+from trapline.catalog import (
+    ATTRIBUTES,
+    DECISIONS,
+    EVENT_LABELS,
+    INDIVIDUALS,
+    Catalog,
+    DetectedBoxes,
+    any_decision,
+    has_decisions,
+    with_individuals,
+)
 from trapline.errors import DataError, UsageError
 from trapline.metrics import labels_said
 from trapline.models import blank_column
@@ -383,15 +393,18 @@ class Sources:
         if has_decisions(self.catalog):
             whole = any_decision("stands", "of_event")
             direct = any_decision("stands") & ~whole
-        parts = [table.filter(pl.col("labels").is_not_null() & ~direct).select(*_KEYS, label="labels")]
+        keys = [*_KEYS, *(name for name in (INDIVIDUALS,) if name in table.columns)]
+        own = table.filter(pl.col("labels").is_not_null() & ~direct).select(*keys, label="labels")
+        parts = [with_individuals(own.explode("label"), of_event=False)]
         if EVENT_LABELS in table.columns:
             of_event = pl.col(EVENT_LABELS).is_not_null() & ~whole.any().over("event_id")
-            rest = table.filter(pl.col("labels").is_null() & of_event).select(*_KEYS, label=EVENT_LABELS)
+            rest = table.filter(pl.col("labels").is_null() & of_event).select(*keys, label=EVENT_LABELS)
             events = rest.filter(pl.col("event_id").is_not_null()).unique("event_id", maintain_order=True)
             nobody = pl.lit(None, pl.String)
-            parts.append(events.with_columns(media_id=nobody, file_path=nobody))
-            parts.append(rest.filter(pl.col("event_id").is_null()))
-        rows = pl.concat(parts).explode("label")
+            events = events.with_columns(media_id=nobody, file_path=nobody)
+            lone = rest.filter(pl.col("event_id").is_null())
+            parts += [with_individuals(part.explode("label"), of_event=True) for part in (events, lone)]
+        rows = pl.concat(parts)
         by = {"observer": pl.lit(self._labeller), "status": pl.lit("ok")}
         highest = _UNKNOWN if self._labeller == "unknown" else _HUMAN
         rank = pl.col("media_id").is_null().cast(pl.Int64) + highest
@@ -415,7 +428,7 @@ class Sources:
         each = pl.concat(
             [
                 each.filter(~whole),
-                each.filter(whole).unique([*_DECISION_OF_EVENT, "label"], maintain_order=True),
+                each.filter(whole).unique([*_DECISION_OF_EVENT, "label", *ATTRIBUTES], maintain_order=True),
             ]
         )
         told = pl.col("verdict") != "cannot tell"

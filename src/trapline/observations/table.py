@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.arguments import Output, checked
-from trapline.catalog import Catalog, Facts, as_listed, for_polars, read_parquet
+from trapline.catalog import ATTRIBUTES, Catalog, Facts, as_listed, for_polars, read_parquet
 from trapline.errors import DataError, kind_of
 from trapline.notebook import as_html
 from trapline.storage import replace_whole
@@ -36,7 +36,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "reason": pl.String(),
     "label": pl.String(),
     "scientific_name": pl.String(),
-    "count": pl.Int64(),
+    **ATTRIBUTES,
     "probability": pl.Float64(),
     "alternatives": ALTERNATIVES,
     "stands": pl.Boolean(),
@@ -48,7 +48,9 @@ catalog's list) where the whole media is. `observer` is `human` or `human:<name>
 `detector` or `detector:<file>`, `unknown` of labels that may be a machine's; null where nobody says
 anything. `status`: `ok`, `unclassified` (looked at, no answer passes), `failed` (`reason` says why) or
 `unobserved`. `probability` is null where nobody gives one, as people do not, and a detector's is its
-confidence; `count` is null where nobody counted. `alternatives` are a model's most probable labels,
+confidence; `count` is null where nobody counted, `life_stage`, `sex` and `behaviour` (Camtrap DP's words)
+where nobody says them. A label whose individuals are told apart has a row for those that are alike.
+`alternatives` are a model's most probable labels,
 whatever the threshold.
 """
 
@@ -159,6 +161,11 @@ class Observations:
             self.table.write_parquet(file, metadata=metadata)
         return path
 
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Whether observations that `save` wrote are there."""
+        return kind_of(path) == "a Parquet table" and "trapline_observations" in read_parquet(path)[1]
+
     @classmethod
     @checked
     def load(cls, path: Path | str) -> Observations:
@@ -184,6 +191,9 @@ class Observations:
             raise DataError(
                 f"{path} has observations of format {version}; this Trapline reads {FORMAT_VERSION}."
             )
+        lacking = [name for name in ATTRIBUTES if name not in table.columns]  # of earlier versions
+        table = table.with_columns(pl.lit(None, SCHEMA[name]).alias(name) for name in lacking)
+        table = table.select(*SCHEMA) if lacking and set(SCHEMA) <= set(table.columns) else table
         return cls(table, ObservationFacts.from_json(info, f"The facts that {path} keeps are damaged"))
 
 

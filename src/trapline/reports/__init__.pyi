@@ -6,6 +6,8 @@ from .activity_figures import draw_overlap as draw_overlap
 from .activity_figures import overlap_axes as overlap_axes
 from .card_report import NextStep as NextStep
 from .card_report import write_card as write_card
+from .ecology_report import report_files as report_files
+from .ecology_report import write_ecology_report as write_ecology_report
 from .evaluation_report import write_evaluation as write_evaluation
 from .explore_report import write_exploration as write_exploration
 from .mistakes import listed_beside as listed_beside

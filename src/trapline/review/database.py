@@ -19,7 +19,10 @@ from trapline.storage import beside
 _APPLICATION = 0x5452504C
 """`TRPL`: what tells the file from another program's database (SQLite's `application_id`)."""
 
-_FORMAT = 1
+_FORMAT = 2
+_SINCE = {2: ("life_stage", "sex", "behaviour")}
+"""Format -> the columns that sightings have since then."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WAIT = 60.0
 """Seconds for which one waits for another who writes."""
@@ -89,6 +92,9 @@ CREATE TABLE sightings (
     position INTEGER NOT NULL,
     label TEXT NOT NULL,
     count INTEGER CHECK (count > 0),
+    life_stage TEXT,
+    sex TEXT,
+    behaviour TEXT,
     PRIMARY KEY (number, position)
 ) WITHOUT ROWID;
 CREATE TABLE suggested_labels (
@@ -192,6 +198,7 @@ class Database:
             connection = self._connect(self._mode)
             try:
                 connection.execute("BEGIN")
+                _show_as_today(connection)
                 yield connection
             finally:
                 connection.close()
@@ -237,6 +244,11 @@ class Database:
                 for statement in _statements():
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {_FORMAT}")
+            lacking = _lacking(connection)
+            for name in lacking:  # rows that are kept stay as they are
+                connection.execute(f"ALTER TABLE sightings ADD COLUMN {name} TEXT")
+            if lacking:
                 connection.execute(f"PRAGMA user_version = {_FORMAT}")
 
     def _refuse_foreign(self, create: bool) -> bool:
@@ -311,6 +323,20 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         with suppress(sqlite3.Error):  # a full disk has rolled it back already
             connection.execute("ROLLBACK")
         raise
+
+
+def _lacking(connection: sqlite3.Connection) -> list[str]:
+    """The columns that a file of an earlier format lacks; none of a file that is only being made."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return [name for since, names in _SINCE.items() if 0 < version < since for name in names]
+
+
+def _show_as_today(connection: sqlite3.Connection) -> None:
+    """Let who only reads a file of an earlier format see the columns that it lacks, empty."""
+    if names := _lacking(connection):
+        empty = ", ".join(f"NULL AS {name}" for name in names)
+        view = f"CREATE TEMP VIEW sightings AS SELECT *, {empty} FROM main.sightings"  # noqa: S608
+        connection.execute(view)
 
 
 def is_on_network(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:

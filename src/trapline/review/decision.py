@@ -15,10 +15,26 @@ or to calibrate on. What was drawn is never trained on while the audit is open."
 
 @dataclass(frozen=True)
 class Sighting:
-    """A label, and of how many individuals; None where nobody counted."""
+    """A label, and what is known of the individuals; None where nobody counted or says it.
+
+    Attributes:
+        label: what is seen.
+        count: how many.
+        life_stage: one of `trapline.catalog.LIFE_STAGES`.
+        sex: one of `trapline.catalog.SEXES`.
+        behaviour: in words.
+    """
 
     label: str
     count: int | None = None
+    life_stage: str | None = None
+    sex: str | None = None
+    behaviour: str | None = None
+
+    @property
+    def kind(self) -> tuple[str | None, ...]:
+        """What tells these individuals from others of the same decision: all but how many they are."""
+        return self.label, self.life_stage, self.sex, self.behaviour
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,8 @@ class Decision:
         media: those that are decided: all of the event, or chosen ones.
         of_event: the event as a whole is spoken of, not each of its media.
         verdict: something is seen, nothing is, or it cannot be told.
-        labels: what is seen; none unless the verdict is `seen`.
+        labels: what is seen; none unless the verdict is `seen`; one label several times where its individuals
+            are told apart (two adult females, three juveniles).
         sure: the person is.
         flagged: to be looked at again, by others too.
         remark: in words.

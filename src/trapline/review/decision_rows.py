@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
+from dataclasses import astuple, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
-from trapline.catalog import BLANK_WORDS
+from trapline.catalog import BLANK_WORDS, LIFE_STAGES, SEXES
 from trapline.errors import DataError, UsageError
 from trapline.review.database import microseconds, moment
 from trapline.review.decision import Asked, DecidedMedia, Decision, Sighting, Suggestion, Verdict
@@ -32,7 +33,8 @@ _LATEST = _ROWS + "WHERE takes_back IS NULL AND number < ? ORDER BY number DESC 
 _LATEST_OF_ONE = _ROWS + "WHERE person = ? AND takes_back IS NULL AND number < ? ORDER BY number DESC LIMIT ?"
 
 _OF = "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number, position"
-_SIGHTINGS_OF = f"SELECT number, label, count FROM sightings {_OF}"  # noqa: S608  # constants of this module
+_SIGHTING = ", ".join(field.name for field in fields(Sighting))
+_SIGHTINGS_OF = f"SELECT number, {_SIGHTING} FROM sightings {_OF}"  # noqa: S608  # constants of this module
 _SUGGESTED_OF = f"SELECT number, label FROM suggested_labels {_OF}"  # noqa: S608
 _MEDIA_OF = f"""SELECT number, media_id, file_path, content_size, content_hash
     FROM decided_media JOIN media USING (media) {_OF}"""  # noqa: S608
@@ -85,12 +87,24 @@ def _refuse_labels(what: str, decision: Decision) -> None:
     if (decision.verdict == "seen") != bool(decision.labels):
         raise UsageError(f"{what}: what is seen needs labels, and nothing else has any ({decision.verdict}).")
     names = [one.label for one in decision.labels]
-    if len(set(names)) < len(names) or not all(name.strip() for name in names):
-        raise UsageError(f"{what}: each label once, and none empty: {', '.join(names)}.")
+    alike = {one.kind for one in decision.labels}
+    if len(alike) < len(names) or not all(name.strip() for name in names):
+        raise UsageError(
+            f"{what}: each label once, or once for individuals that are alike, and none empty: "
+            f"{', '.join(names)}."
+        )
     if any(name.casefold() in BLANK_WORDS for name in names):
         raise UsageError(f"{what}: where nothing is seen the verdict is `blank`, without labels.")
     if any(one.count is not None and not 1 <= one.count <= MOST for one in decision.labels):
         raise UsageError(f"{what}: a count is 1 to {MOST:,}, or None where nobody counted.")
+    for one in decision.labels:
+        if one.life_stage not in (None, *LIFE_STAGES) or one.sex not in (None, *SEXES):
+            raise UsageError(
+                f"{what}: a life stage is {', '.join(LIFE_STAGES)} or None, a sex {' or '.join(SEXES)} or "
+                f"None, not {one.life_stage!r} and {one.sex!r}."
+            )
+        if one.behaviour is not None and not one.behaviour.strip():
+            raise UsageError(f"{what}: a behaviour is in words, or None.")
 
 
 def keep(connection: sqlite3.Connection, decision: Decision) -> bool:
@@ -135,8 +149,8 @@ def keep(connection: sqlite3.Connection, decision: Decision) -> bool:
         ),
     ).lastrowid
     connection.executemany(
-        "INSERT INTO sightings VALUES (?, ?, ?, ?)",
-        [(number, index, one.label, one.count) for index, one in enumerate(decision.labels)],
+        "INSERT INTO sightings VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(number, index, *astuple(one)) for index, one in enumerate(decision.labels)],
     )
     connection.executemany(
         "INSERT INTO suggested_labels VALUES (?, ?, ?)",

@@ -424,7 +424,10 @@ class Desk:
 
     def _seen(self, form: DecideForm) -> tuple[Any, tuple[Sighting, ...]]:
         """The verdict and what is seen: blank said as a label is the verdict."""
-        named = [Sighting(as_label(one.label), one.count) for one in form.labels]
+        named = [
+            Sighting(as_label(one.label), one.count, one.life_stage, one.sex, one.behaviour)
+            for one in form.labels
+        ]
         animals = [one for one in named if one.label != BLANK]
         if form.verdict != "seen":
             if animals:
@@ -434,9 +437,12 @@ class Desk:
             raise UsageError("What is seen needs a label: name it, or say 'blank' or 'cannot tell'.")
         if not animals:
             return "blank", ()
-        doubled = [label for label, times in Counter(one.label for one in animals).items() if times > 1]
+        doubled = [kind for kind, times in Counter(one.kind for one in animals).items() if times > 1]
         if doubled:
-            raise UsageError(f"The label '{doubled[0]}' is said twice: say it once, with the count of all.")
+            raise UsageError(
+                f"The label '{doubled[0][0]}' is said twice of individuals that are alike: say it once, with "
+                "the count of all."
+            )
         unknown = [one.label for one in animals if one.label not in self.project.names]
         if unknown:
             raise UsageError(f"There is no label '{unknown[0]}' yet. Add it first (POST /api/label).")

@@ -11,7 +11,16 @@ from uuid import uuid4
 
 import polars as pl
 
-from trapline.catalog import CONTENT, EVENT_LABELS, Catalog, event_key, identify, same_photos
+from trapline.catalog import (
+    CONTENT,
+    EVENT_LABELS,
+    INDIVIDUAL,
+    INDIVIDUALS,
+    Catalog,
+    event_key,
+    identify,
+    same_photos,
+)
 from trapline.errors import DataError, UsageError
 from trapline.observations import NO_ANSWER, UNCLASSIFIED
 from trapline.review.decision import DecidedMedia, Decision, Sighting
@@ -80,12 +89,15 @@ def take_decisions(
     media = _media_of(known.table) if catalog is None else _media_as_in(catalog, known)
     left_out: Counter[str] = Counter()
     decisions, now = [], log.now()
+    individuals = _individuals(known.table)
     for rows, labels, why in _statements(known.table, unmoved):
         strange = [row for row in rows if row not in media]
         left_out.update({why: len(rows)} if why else {"not among the photos that are reviewed": len(strange)})
         own = [media[row] for row in rows if row in media]
         if own and not why:
-            decisions.append(_decision(person, own, labels, now))
+            of_event = len(rows) > 1 or known.table["labels"][rows[0]] is None
+            seen = None if labels is None else _sightings(labels, individuals.get(rows[0], ()), of_event)
+            decisions.append(_decision(person, own, seen, now))
     left_out = +left_out  # without those that are none
     if not decisions:
         reasons = "; ".join(f"{count:,} media: {why}" for why, count in left_out.items())
@@ -164,10 +176,10 @@ def _is_moved_to_unclassified(row: Mapping[str, Any]) -> bool:
 
 
 def _decision(
-    person: str, media: Sequence[tuple[DecidedMedia, str]], labels: Sequence[str] | None, now: datetime
+    person: str, media: Sequence[tuple[DecidedMedia, str]], seen: Sequence[Sighting] | None, now: datetime
 ) -> Decision:
     event = media[0][1]
-    blank = labels is not None and list(labels) == [BLANK]
+    blank = seen is not None and [one.label for one in seen] == [BLANK]
     return Decision(
         decision_id=uuid4().hex,
         person=person,
@@ -175,9 +187,32 @@ def _decision(
         event=event,
         media=tuple(one for one, _ in media),
         of_event=len(media) > 1 or event.startswith("media:"),
-        verdict="cannot tell" if labels is None else "blank" if blank else "seen",
-        labels=() if blank else tuple(Sighting(label) for label in labels or ()),
+        verdict="cannot tell" if seen is None else "blank" if blank else "seen",
+        labels=() if blank else tuple(seen or ()),
     )
+
+
+def _individuals(table: pl.DataFrame) -> dict[int, list[dict[str, Any]]]:
+    """Row → what its source says of individuals."""
+    if table.schema.get(INDIVIDUALS) != pl.List(INDIVIDUAL):
+        return {}
+    return {row: told for row, told in enumerate(table[INDIVIDUALS].to_list()) if told}
+
+
+def _sightings(
+    labels: Sequence[str], individuals: Sequence[Mapping[str, Any]], of_event: bool
+) -> list[Sighting]:
+    """Each label once, or once for its individuals that are alike; a count of none is no count."""
+    known = [
+        Sighting(
+            one["label"], one["count"] or None, *(one[name] for name in ("life_stage", "sex", "behaviour"))
+        )
+        for one in individuals
+        if one["of_event"] == of_event
+    ]
+    return [
+        one for label in labels for one in [own for own in known if own.label == label] or [Sighting(label)]
+    ]
 
 
 def _unknown_to(log: DecisionLog, decisions: Sequence[Decision]) -> list[Decision]:
@@ -186,13 +221,13 @@ def _unknown_to(log: DecisionLog, decisions: Sequence[Decision]) -> list[Decisio
     person = decisions[0].person
     own = log.current().filter(pl.col("person") == person)
     counts = {
-        digest or media_id: names
-        for media_id, digest, names in own.select(
-            "media_id", "content_hash", NAMES.list.sort().alias("names")
+        digest or media_id: (names, {Sighting(**one) for one in labels})
+        for media_id, digest, names, labels in own.select(
+            "media_id", "content_hash", NAMES.list.sort().alias("names"), "labels"
         ).iter_rows()
     }
     taken = {
-        _key(media): past.decision.names
+        _key(media): (past.decision.names, set(past.decision.labels))
         for past in reversed(log.history(person, count=_ALL))
         if past.decision.stream is None and not past.taken_back
         for media in past.decision.media
@@ -200,8 +235,16 @@ def _unknown_to(log: DecisionLog, decisions: Sequence[Decision]) -> list[Decisio
     return [
         one
         for one in decisions
-        if any(one.names not in (counts.get(_key(media)), taken.get(_key(media))) for media in one.media)
+        if any(_is_new(one, counts.get(_key(media)), taken.get(_key(media))) for media in one.media)
     ]
+
+
+def _is_new(one: Decision, counts: tuple[list[str], set[Sighting]] | None, taken: Any) -> bool:
+    """Its labels are others than what counts and what was taken, or it says more of the same individuals."""
+    own = (one.names, set(one.labels))
+    if counts is not None and counts[0] == one.names:
+        return own not in (counts, taken) and any(seen != Sighting(seen.label) for seen in one.labels)
+    return taken is None or taken[0] != one.names
 
 
 def _key(media: DecidedMedia) -> str:

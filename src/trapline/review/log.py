@@ -272,8 +272,8 @@ class DecisionLog:
 
         Returns:
             What a decision has, in the order of keeping; `media`: a list of ids; `label` (`blank` where
-            nothing is seen, null where it cannot be told) and `count`; `taken_back`; `counts`: of some of
-            its media it is the one that counts.
+            nothing is seen, null where it cannot be told), `count`, `life_stage`, `sex` and `behaviour`;
+            `taken_back`; `counts`: of some of its media it is the one that counts.
         """
         with self._database.reading() as connection:
             return all_decisions(connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,10 +37,13 @@ class GiveBackForm(Form):
 
 
 class SightingForm(Form):
-    """A label, and of how many individuals."""
+    """A label, and what is known of the individuals."""
 
     label: Text
     count: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    life_stage: Literal["adult", "subadult", "juvenile"] | None = None
+    sex: Literal["female", "male"] | None = None
+    behaviour: Text | None = None
 
 
 class DecideForm(Form):

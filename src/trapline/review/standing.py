@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from trapline.catalog import ATTRIBUTES
 from trapline.review.database import TIME, frame
 from trapline.taxonomy import BLANK
 
@@ -34,12 +35,13 @@ _MEDIA: dict[str, Any] = {
     "content_size": pl.Int64,
     "content_hash": pl.String,
 }
+_SIGHTING: dict[str, Any] = {"label": pl.String, **ATTRIBUTES}
 MEDIA = tuple(_MEDIA)
 """What a decided media is known by."""
 
 CURRENT: dict[str, Any] = {
     **_DECISION,
-    "labels": pl.List(pl.Struct({"label": pl.String, "count": pl.Int64})),
+    "labels": pl.List(pl.Struct(_SIGHTING)),
     "suggested": pl.List(pl.String),
     "media_count": pl.UInt32,
     **_MEDIA,
@@ -55,7 +57,7 @@ decided later of this media.
 NAMES: pl.Expr = (
     pl.when(pl.col("verdict") == "blank")
     .then(pl.lit([BLANK]))
-    .otherwise(pl.col("labels").list.eval(pl.element().struct.field("label")))
+    .otherwise(pl.col("labels").list.eval(pl.element().struct.field("label").unique(maintain_order=True)))
 )
 """Of rows of `CURRENT`: the labels; `blank` where nothing is seen, none where it cannot be told."""
 
@@ -75,7 +77,7 @@ _COUNTING = f"SELECT {_COLUMNS} FROM counting"  # noqa: S608  # made of names of
 _DECISIONS = f"SELECT {_COLUMNS} FROM decisions WHERE takes_back IS NULL"  # noqa: S608
 _LINKS = "SELECT number, media FROM decided_media"
 _FILES = "SELECT media, media_id, file_path, content_size, content_hash FROM media"
-_SIGHTINGS = "SELECT number, label, count FROM sightings"
+_SIGHTINGS = f"SELECT number, {', '.join(_SIGHTING)} FROM sightings"  # noqa: S608
 _SUGGESTED = "SELECT number, label FROM suggested_labels"
 
 _CHOOSE = """
@@ -157,9 +159,9 @@ def _same(files: pl.DataFrame) -> pl.DataFrame:
 def _parts(connection: sqlite3.Connection, chosen: str = "") -> pl.DataFrame:
     """number, labels, suggested: of the decisions that have any."""
     order = " ORDER BY number, position"
-    schema: dict[str, Any] = {"number": pl.Int64, "label": pl.String, "count": pl.Int64}
+    schema: dict[str, Any] = {"number": pl.Int64, **_SIGHTING}
     seen = frame(connection, _SIGHTINGS + chosen + order, schema)
-    labels = seen.group_by("number", maintain_order=True).agg(labels=pl.struct("label", "count"))
+    labels = seen.group_by("number", maintain_order=True).agg(labels=pl.struct(*_SIGHTING))
     schema = {"number": pl.Int64, "suggested": pl.String}
     suggested = frame(connection, _SUGGESTED + chosen + order, schema)
     suggested = suggested.group_by("number", maintain_order=True).agg("suggested")

@@ -155,6 +155,28 @@ def test_keys_accept_name_count_and_mark(reviewer: Callable[..., Reviewer]) -> N
     assert len({one["event"] for one in ann.kept()}) == 7
 
 
+def test_individuals_are_told_in_a_few_words(reviewer: Callable[..., Reviewer]) -> None:
+    ann = reviewer()
+    ann.press("r", "2", "'")
+    assert ann.page.input_value("#alike-words") == "2"
+    ann.page.fill("#alike-words", "2 a f, 3 juv feeding at dusk")
+    ann.page.keyboard.press("Enter")
+    assert (
+        " ".join(ann.page.inner_text("#filled .chip >> nth=0").split()) == "roe deer − × 2 + adult female … ✕"
+    )
+    ann.press("Enter")
+    (kept,) = ann.kept()
+    deer = {"label": "roe deer", "count": 2, "life_stage": "adult", "sex": "female", "behaviour": None}
+    young = {"label": "roe deer", "count": 3, "life_stage": "juvenile", "sex": None}
+    assert kept["labels"] == [deer, {**young, "behaviour": "feeding at dusk"}]
+    ann.press("Backspace", "'")
+    assert ann.page.input_value("#alike-words") == "2 adult female, 3 juvenile feeding at dusk"
+    ann.page.fill("#alike-words", "")
+    ann.page.keyboard.press("Enter")
+    ann.press("Enter")
+    assert ann.kept()[-1]["labels"] == [{**dict.fromkeys(deer), "label": "roe deer"}]
+
+
 def test_chosen_frames_are_decided_alone_and_the_others_are_next(reviewer: Callable[..., Reviewer]) -> None:
     ann = reviewer()
     first = ann.seen()

@@ -106,7 +106,10 @@ def test_the_tables_have_what_the_decisions_have(log: DecisionLog) -> None:
         ("Ben", "a", True, 1),
     ]
     first = current.row(1, named=True)
-    assert first["labels"] == [{"label": "red fox", "count": 2}, {"label": "roe deer", "count": None}]
+    assert first["labels"] == [
+        {"label": "red fox", "count": 2, "life_stage": None, "sex": None, "behaviour": None},
+        {"label": "roe deer", "count": None, "life_stage": None, "sex": None, "behaviour": None},
+    ]
     assert first["suggested"] == ["roe deer", "red fox"]
     assert first["file_path"] == "card/ü, b.jpg"
     table = log.table()
@@ -302,7 +305,7 @@ REST = (
         "UPDATE decided_media SET media = 1",
         "UPDATE media SET file_path = 'x'",
         "DELETE FROM draws",
-        "INSERT INTO sightings VALUES (1, 9, 'wolf', 1)",
+        "INSERT INTO sightings VALUES (1, 9, 'wolf', 1, NULL, NULL, NULL)",
         "INSERT OR REPLACE INTO decisions SELECT 1, 'x' {REST}",
         "INSERT OR REPLACE INTO decisions SELECT 9, decision_id {REST}",
     ],

@@ -12,6 +12,7 @@ from trapline.catalog import BOX, normal_paths
 from trapline.errors import DataError
 from trapline.formats.addaxai_tables import OF_ADDAXAI, AddaxaiExport, open_addaxai, recognise_addaxai
 from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.individuals import add_individuals
 from trapline.formats.readers.registry import reader
 from trapline.tables import read_numbers, reject_rows
 from trapline.taxonomy import BLANK
@@ -41,9 +42,10 @@ def read_addaxai(
 
     Whichever is named, the other one (and that of deployments) is read too where it lies beside it. A label
     is one of a box that a person verified, unless asked otherwise, and a photo verified without a box is
-    blank. What the model alone says (in EcoAssist's first tables that is all) are predictions, which
-    `trapline predictions` reads with their confidences. Boxes in pixels become fractions; one that a person
-    verified, and which has lost its confidence by that, has 1.
+    blank; each verified box of a photo is counted as one individual of its label. What the model alone says
+    (in EcoAssist's first tables that is all) are predictions, which `trapline predictions` reads with their
+    confidences. Boxes in pixels become fractions; one that a person verified, and which has lost its
+    confidence by that, has 1.
 
     Args:
         source: the CSV or TSV; paths start at its folder, in which AddaxAI writes it.
@@ -188,8 +190,11 @@ def _join(files: pl.DataFrame, detections: pl.DataFrame, classified_by: str) -> 
     )
     blank = pl.col("_empty") & counts
     some = pl.col("labels").list.len() > 0
+    boxed = detections.filter(counts & pl.col("box").is_not_null()).rename({"label": "_label"})
+    boxed = boxed.with_columns(pl.lit("1").alias("_one"))
     return (
-        files.join(of_files, on="_key", how="left", maintain_order="left")
+        add_individuals(files, boxed, "_key", {"count": "_one"})
+        .join(of_files, on="_key", how="left", maintain_order="left")
         .with_columns(
             pl.when(some).then("labels").when(blank).then(pl.lit([BLANK])).alias("labels"),
             pl.when(pl.col("boxes").list.len() > 0).then("boxes").alias("boxes"),

@@ -26,6 +26,7 @@ from trapline.formats.readers.camtrap_dp_tables import (
     table_files,
 )
 from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.individuals import add_individuals, of_media
 from trapline.formats.readers.registry import reader
 from trapline.formats.time_columns import read_instants
 from trapline.formats.videos import MEDIATYPE
@@ -39,6 +40,7 @@ _MOST_PACKAGES = 20
 _MOST_FOLDERS = 5
 """Folders in folders that are looked into for a package."""
 _CATEGORIES = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
+_INDIVIDUALS = {"count": "count", "life_stage": "lifeStage", "sex": "sex", "behaviour": "behavior"}
 _URL = r"^[A-Za-z][A-Za-z0-9+.-]*://"
 By = Literal["human", "machine", "all"]
 
@@ -185,6 +187,7 @@ def read_camtrap_dp(
         observations, more = _observations(package, classified_by)
         rows, unclear = _add_events(rows, observations)
         rows = _add_labels(rows, observations, event_labels)
+        rows = _add_individuals(rows, observations, event_labels)
         more += [] if event_labels else _note_events(observations)
         rows = _add_boxes(rows, observations)
         return Draft(
@@ -512,6 +515,18 @@ def _add_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: bo
     of_events = of_events.with_columns(seen.otherwise(EVENT_LABELS))
     rows = rows.join(of_events, on="event_id", how="left", maintain_order="left")
     return rows.with_columns(pl.coalesce("labels", EVENT_LABELS).alias("labels")) if event_labels else rows
+
+
+def _add_individuals(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: bool) -> pl.DataFrame:
+    """What observations of media, and those of events, say of individuals; the latter also of the media
+    that take their labels from the event."""
+    of_event = pl.col("observationLevel") == "event"
+    own = observations.filter(~of_event).select("_label", *_INDIVIDUALS.values(), media_id="mediaID")
+    events = observations.filter(of_event).select("_label", *_INDIVIDUALS.values(), event_id="eventID")
+    rows = add_individuals(rows, own, "media_id", _INDIVIDUALS)
+    rows = add_individuals(rows, events, "event_id", _INDIVIDUALS, of_event=True)
+    labelled = pl.col("media_id").is_in(own.drop_nulls("_label")["media_id"].implode())
+    return of_media(rows, ~labelled) if event_labels else rows
 
 
 def _note_events(observations: pl.DataFrame) -> list[str]:

@@ -39,6 +39,7 @@ _FORMER: dict[str, dict[str, str]] = {
         "sequenceID": "eventID",
         "timestamp": "eventStart",
         "classificationConfidence": "classificationProbability",
+        "behaviour": "behavior",
     },
 }
 """Columns of drafts of the standard, and what they are called since."""
@@ -55,7 +56,7 @@ _OPTIONAL = {
     "observations": (
         *("deploymentID", "mediaID", "eventID", "eventStart", "eventEnd", "observationLevel"),
         *("scientificName", "bboxX", "bboxY", "bboxWidth", "bboxHeight"),
-        *("classificationMethod", "classificationProbability"),
+        *("classificationMethod", "classificationProbability", "count", "lifeStage", "sex", "behavior"),
     ),
 }
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.catalog import EVENT_LABELS
+from trapline.catalog import ATTRIBUTES, EVENT_LABELS
 from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.individuals import add_individuals
 from trapline.formats.readers.registry import reader
 from trapline.tables import read_header, read_table, reject_rows
 
@@ -52,6 +53,11 @@ def read_observations(source: Path, *, root: Path | str | None = None) -> Draft:
     if len(untold):
         rows = rows.with_columns(pl.col("media_id").is_in(untold.implode()).alias("cannot_tell"))
     rows = rows.join(events, on="event_id", how="left", maintain_order="left")
+    told = labelled.with_columns(pl.col("label").alias("_label"))
+    of_media, of_events = (told.filter(pl.col("media_id").is_null() == whole) for whole in (False, True))
+    columns = {name: name for name in ATTRIBUTES}
+    rows = add_individuals(rows, of_media, "media_id", columns)
+    rows = add_individuals(rows, of_events, "event_id", columns, of_event=True)
     notes = [_OTHERS.format(rows=f"{table.height:,}", left=f"{table.height - labelled.height:,}")]
     return Draft(
         rows, source.parent if root is None else Path(root), f"observations {source.name}", notes=notes

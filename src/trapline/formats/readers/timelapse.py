@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +10,7 @@ import polars as pl
 from trapline.catalog import normal_paths
 from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.individuals import add_individuals, usual_columns
 from trapline.formats.readers.label_columns import (
     NO_WORDS,
     describe_flags,
@@ -95,7 +96,10 @@ def read_timelapse(
     )
     folder_above = source.parent if root is None else Path(root)
     rows = rows.with_columns(normal_paths(rows["file_path"], folder_above))
+    statements = rows.select("file_path", "labels", *(f"timelapse_{name}" for name in free))
     rows, notes = _one_row_a_file(rows)
+    rows, more = _add_individuals(rows, statements, free)
+    notes += more
     if not labelled:
         notes += describe_flags(flag_columns(table, [name for name in free if name not in _NO_LABELS]))
     notes.insert(0, f"columns: {origin}, locations from {location!r}" if location else f"columns: {origin}")
@@ -105,6 +109,23 @@ def read_timelapse(
         f"Timelapse {source.name}",
         notes=notes,
     )
+
+
+def _add_individuals(
+    rows: pl.DataFrame, statements: pl.DataFrame, free: Sequence[str]
+) -> tuple[pl.DataFrame, list[str]]:
+    """What the template's columns of usual names say of individuals, of rows with one label, and a note."""
+    named = usual_columns(free)
+    one = statements.filter(pl.col("labels").list.len() == 1)  # of which of several it is not said
+    if not named or one.is_empty():
+        return rows, []
+    told = one.with_columns(pl.col("labels").list.first().alias("_label"))
+    columns = {attribute: f"timelapse_{name}" for attribute, name in named.items()}
+    with_them = add_individuals(rows, told, "file_path", columns)
+    if with_them.columns == rows.columns:
+        return rows, []
+    names = ", ".join(f"{name.replace('_', ' ')} from {column!r}" for name, column in named.items())
+    return with_them, [f"individuals: {names}"]
 
 
 def _labels(

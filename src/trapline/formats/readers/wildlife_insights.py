@@ -17,6 +17,7 @@ from trapline.catalog import EVENT_LABELS, SCHEMA
 from trapline.errors import DataError
 from trapline.formats.hidden import is_hidden
 from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.individuals import add_individuals, of_media
 from trapline.formats.readers.on_disk import URL, match_files, pictures_below
 from trapline.formats.readers.registry import reader
 from trapline.formats.readers.several_rows import one_row_a_media
@@ -41,6 +42,7 @@ _NEEDED = {
 }
 _RENAMED = {"image_id": "media_id", "sequence_id": "event_id", "timestamp": "_time_text", "location": "url"}
 _OF_MEDIA = ("file_path", "location_id", "deployment_id", "event_id", "_time_text", "latitude", "longitude")
+_INDIVIDUALS = {"count": "number_of_objects", "life_stage": "age", "sex": "sex", "behaviour": "behavior"}
 By = Literal["human", "machine", "all"]
 Names = Literal["scientific", "common"]
 
@@ -131,6 +133,7 @@ def read_wildlife_insights(
         rows = _add_paths(rows, folder, source)
         rows = _add_labels(rows, download, classified_by, label_names)
     if event_labels:
+        rows = of_media(rows, pl.col("labels").is_null())
         rows = rows.with_columns(pl.coalesce("labels", EVENT_LABELS).alias("labels"))
     filled = [name for name in rows.columns if rows[name].null_count() < rows.height]
     return Draft(rows.select(filled), folder, f"Wildlife Insights {source.name}")
@@ -341,11 +344,13 @@ def _add_labels(rows: pl.DataFrame, download: _Download, by: By, names: Names) -
     media = one_row_a_media(rows, "media_id", _OF_MEDIA, "correct the table")
     for column, target in (("_label", "labels"), ("_event", EVENT_LABELS)):
         media = _join_labels(media, labelled, "media_id", column, target)
+    media = add_individuals(media, images, "media_id", _INDIVIDUALS, of_event=of_sequences)
     sequences = download.tables.get("sequences")
     if sequences is None or "event_id" not in media.columns:
         return media
     told = _identify(sequences.rename({"sequence_id": "event_id"}), by, names)
     media = _join_labels(media, told, "event_id", "_label", "_told")
+    media = add_individuals(media, told, "event_id", _INDIVIDUALS | {"count": "group_size"}, of_event=True)
     return media.with_columns(pl.coalesce("_told", EVENT_LABELS).alias(EVENT_LABELS)).drop("_told")
 
 

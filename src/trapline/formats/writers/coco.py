@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trapline.catalog import ATTRIBUTES
 from trapline.formats.writers.answers import (
     authors,
     describe_spread,
@@ -35,7 +36,8 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     read has neither, and predictions of boxes lose their box there. Predictions of events are marked as
     `sequence_level_annotation`. A failed photo is `corrupt` and has no annotation; one where no label passes
     has none either. A person's answer has no `score`, and `observer` says whose an answer is that is not the
-    model's; `count` stands where somebody counted, `observed_at` where it is known when a person decided.
+    model's; `count`, `life_stage`, `sex` and `behaviour` stand where somebody says them, `observed_at` where
+    it is known when a person decided.
 
     Args:
         job: what is to be written.
@@ -146,7 +148,7 @@ def _annotations(
                 "image_id": media,
                 "category_id": ids[answer.label],
                 **({} if what.by_human else {"score": round_probability(answer.probability)}),
-                **({} if answer.count is None else {"count": answer.count}),
+                **{name: value for name in ATTRIBUTES if (value := getattr(answer, name)) is not None},
                 "sequence_level_annotation": what.of_event,
                 **({} if what.observer == model else {"observer": what.observer}),
                 **({} if what.observed_at is None else {"observed_at": what.observed_at.isoformat()}),

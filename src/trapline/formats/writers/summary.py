@@ -32,12 +32,13 @@ COLUMNS = {
     "media_without_time": pl.Int64(),
     "first": pl.Datetime("us"),
     "last": pl.Datetime("us"),
+    "most_at_once": pl.Int64(),
 }
 
 INTERVAL = 30.0
 """Minutes between independent events, unless asked otherwise."""
 
-_NUMBERS = ("media", "mean_probability", "independent_events", "media_without_time")
+_NUMBERS = ("media", "mean_probability", "independent_events", "media_without_time", "most_at_once")
 
 
 @dataclass
@@ -46,6 +47,7 @@ class _Count:
     probabilities: list[float] = field(default_factory=list)
     untimed: int = 0
     times: list[datetime] = field(default_factory=list)
+    most: int | None = None
 
 
 @writer(
@@ -53,7 +55,7 @@ class _Count:
     endings=(".csv", ".xlsx"),
     loses=(
         "single photos, their probabilities and who says what",
-        "how many animals a photo shows: media and events are counted, not individuals",
+        "how many animals each photo shows: media and events are counted, and the most individuals at once",
     ),
 )
 def write_summary(job: Job, *, threshold: float | None = None, interval: float = INTERVAL) -> Written:
@@ -61,10 +63,11 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
 
     An event of a label at a location is independent if at least `interval` minutes lie between it and the
     independent event before it (camtrapR's `lastIndependentRecord`). Media without a time are counted as
-    media, never as events; no events are counted of media without a location. Rows `unclassified`,
-    `failed` and `unobserved` (nobody says anything) keep the sums whole, and a label of such a name is told
-    apart. In a CSV, names that a spreadsheet would run as formulas get an apostrophe before them; in a
-    workbook they are text.
+    media, never as events; no events are counted of media without a location. Rows `unclassified`, `failed`
+    and `unobserved` (nobody says anything) keep the sums whole, and a label of such a name is told apart.
+    `most_at_once` is the most individuals of a label that a photo, or an event, was said to show; empty where
+    nobody counted. In a CSV, names that a spreadsheet would run as formulas get an apostrophe before them; in
+    a workbook they are text.
 
     Args:
         job: what is to be written.
@@ -84,6 +87,9 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
         for label in folders_of(entry, called):
             count = counts.setdefault((entry.media["location_id"] or "", label), _Count())
             count.media += 1
+            count.most = max(
+                filter(None, (count.most, _individuals_of(entry, labels.get(label)))), default=None
+            )
             count.probabilities += _probability_of(entry, labels.get(label))
             if entry.media["camera_time"] is None:
                 count.untimed += 1
@@ -106,6 +112,7 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
                 count.untimed,
                 min(count.times, default=None),
                 max(count.times, default=None),
+                count.most,
             )
         )
     put(job.output, _content(job, pl.DataFrame(rows, schema=COLUMNS, orient="row")))
@@ -133,6 +140,13 @@ def _probability_of(entry: MediaObservations, label: str | None) -> list[float]:
     answers = (answer for what in entry.shown for answer in what.answers if answer.label == label)
     known = [answer.probability for answer in answers if answer.probability is not None]
     return [max(known)] if known else []
+
+
+def _individuals_of(entry: MediaObservations, label: str | None) -> int | None:
+    """How many of a label the photo, or its event, shows at once; None where somebody did not count them."""
+    counts = [answer.count for what in entry.shown for answer in what.answers if answer.label == label]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known and len(known) == len(counts) else None
 
 
 def _content(job: Job, table: pl.DataFrame) -> str | bytes:

@@ -308,6 +308,9 @@ def _identify(job: Job, what: Observation | None, answer: LabelProbability | Non
     if answer is not None and answer.probability is not None:
         remark = f"probability {round_probability(answer.probability):.5f}"
     return {
+        "age": None if answer is None or answer.life_stage is None else answer.life_stage.capitalize(),
+        "sex": None if answer is None or answer.sex is None else answer.sex.capitalize(),
+        "behavior": None if answer is None else answer.behaviour,
         "identified_by": None if what is None else f"{author(job, what) or ''}{_DETECTOR * what.by_detector}",
         "wi_taxon_id": uuid,
         **dict(zip(("class", "order", "family", "genus"), names, strict=True)),
@@ -328,7 +331,8 @@ def _count_objects(
     kind = job.kind(answer.label)
     if kind == "blank":
         return "0"
-    if what.box is not None or sum(job.kind(label) == kind for label in entry.labels) > 1:
+    alike = (job.kind(one.label) == kind for other in entry.shown for one in other.answers)
+    if what.box is not None or sum(alike) > 1:
         return "1"
     boxes = entry.media["boxes"] or ()
     return str(max(1, sum(is_sure(box, job.min_conf) and kind_of(box) == kind for box in boxes)))

@@ -6,6 +6,7 @@ export const KEYS = [
   { action: "search", keys: [], shown: "letters", button: "Other …", group: "decide", words: "another label: type some letters of its common or scientific name, Enter takes the first" },
   { action: "further", keys: ["+"], button: "Add species", group: "decide", words: "a further species beside the first" },
   { action: "count", keys: [], shown: "1–9", words: "how many of the species named last; 0 takes the number away" },
+  { action: "describe", keys: ["'"], button: "Individuals …", group: "lesser", words: "how many, how old, which sex, doing what, of the species named last: “2 adult female, 3 juvenile feeding”, or “2 a f, 3 j feeding”" },
   { action: "cannotTell", keys: ["-"], button: "Cannot tell", group: "decide", words: "it cannot be told; kept, and never a label" },
   { action: "same", keys: ["="], button: "Same as last", group: "decide", words: "the same as the last decision" },
   { action: "unsure", keys: ["."], button: "Not sure", toggle: true, group: "lesser", words: "not sure: the answer is kept with that mark" },

@@ -6,6 +6,7 @@ import { Closer } from "./closer.js";
 import { showFigures } from "./figures.js";
 import { Frames, pictureOf } from "./frames.js";
 import { Grid } from "./grid.js";
+import { asTyped, described, told } from "./individuals.js";
 import { KEYS, commandOf, shown } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { showDisagreements, showPast } from "./past.js";
@@ -132,11 +133,23 @@ function showFilled() {
     ...marks.filter(Boolean).map(words => make("span", { class: "mark" }, words)));
 }
 
-function chip({ label, count }) {
-  const change = step => edit(answers.counting(view.answer, Math.max(0, (count ?? 0) + step), label));
+function chip(one, index) {
+  const { label, count } = one;
+  const change = step => edit(answers.counting(view.answer, Math.max(0, (count ?? 0) + step), index));
   const step = (sign, by, words) => make("button", { type: "button", "aria-label": `${words} ${nameOf(label)}`, onclick: () => change(by) }, sign);
   return make("span", { class: "chip" }, make("b", {}, nameOf(label)), step("−", -1, "one less"), make("span", { class: "count" }, count ? `× ${count}` : "×"),
-    step("+", 1, "one more"), make("button", { type: "button", "aria-label": `remove ${nameOf(label)}`, onclick: () => edit(answers.without(view.answer, label)) }, "✕"));
+    step("+", 1, "one more"), described(one) ? make("small", {}, described(one)) : "",
+    make("button", { type: "button", "aria-label": `age, sex and behaviour of ${nameOf(label)}`, onclick: () => describe(label) }, "…"),
+    make("button", { type: "button", "aria-label": `remove ${nameOf(label)}`, onclick: () => edit(answers.without(view.answer, index)) }, "✕"));
+}
+
+/** Asks for the individuals of a label, of the one named last where none is said. */
+function describe(label = view.answer.labels.at(-1)?.label) {
+  if (!label) { say("Name what is seen first"); return; }
+  byId("individuals").dataset.label = label;
+  byId("described").textContent = nameOf(label);
+  byId("alike-words").value = asTyped(view.answer.labels.filter(one => one.label === label));
+  byId("individuals").showModal();
 }
 
 function showLikely() {
@@ -375,6 +388,7 @@ const ACTIONS = {
   unsure: () => edit({ ...view.answer, sure: !view.answer.sure }),
   flag: () => edit({ ...view.answer, flagged: !view.answer.flagged }),
   remark: () => { byId("words").value = view.answer.remark ?? ""; byId("remark").showModal(); },
+  describe: () => describe(),
   later: () => { if (view.past === null) session.later.push(view.ask); next(); },
   previousFrame: () => moveFrame(-1),
   nextFrame: () => moveFrame(1),
@@ -505,6 +519,12 @@ function listen() {
   });
   byId("remark").addEventListener("close", () => {
     if (byId("remark").returnValue === "keep") edit({ ...view.answer, remark: byId("words").value.trim() || null });
+    focusAnswer();
+  });
+  byId("individuals").addEventListener("close", () => {
+    const { dataset: { label }, returnValue } = byId("individuals");
+    if (returnValue === "keep" && view) edit(answers.describing(view.answer, label, told(byId("alike-words").value)));
+    byId("individuals").returnValue = "";
     focusAnswer();
   });
   closer.dialog.addEventListener("close", focusAnswer);
