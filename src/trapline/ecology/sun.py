@@ -50,7 +50,7 @@ def sun_days(dates: Instants, latitude: Floats, longitude: Floats) -> SunDays:
     To a minute between the polar circles, as NOAA says of its algorithm; beyond them to some minutes.
 
     Args:
-        dates: by the sun of the location, datetime64[D] [N].
+        dates: by the sun of the location, [N], datetime64 of days.
         latitude: degrees north, WGS84 [N].
         longitude: degrees east, WGS84 [N].
     """
