@@ -217,6 +217,8 @@ def _records_of_rows(
             f"{source} line 1 has no column that is known to hold the {', the '.join(missing)}; it has: "
             f"{have}. Say which with --column {missing[0]}=NAME."
         )
+    if table.is_empty():
+        raise DataError(f"{source} has no records: there is nothing below its header.")
     for role in ("station", "species"):
         table = reject_rows(table, pl.col(roles[role]).is_null(), f"names no {role}")
     times, notes = _times(table, roles, time_format, timezone)
@@ -247,14 +249,28 @@ def _times(
     unread = texts.is_not_null() & walls.is_null()
     if unread.any():
         first = int(unread.arg_max() or 0)
-        what = "are days without an hour" if read.days[first] is not None else "cannot be read"
         notes.append(
-            f"{int(unread.sum()):,} times {what}, and these records have none: the first is "
-            f"{texts[first]!r} ({lines[first]})"
+            f"{many(int(unread.sum()), 'record')} without a time, which cannot be read or is a day alone: "
+            f"the first is {texts[first]!r} ({lines[first]})"
         )
     if walls.null_count() == len(walls):
-        raise DataError(f"No time could be read; the first is {texts[0]!r} ({lines[0]}). See --time-format.")
+        raise DataError(_no_time(texts, read.days, lines))
     return walls, notes
+
+
+def _no_time(texts: pl.Series, days: pl.Series, lines: pl.Series) -> str:
+    """What to say of a table of which no row has a time."""
+    row = int(texts.is_not_null().arg_max() or 0)
+    if texts[row] is None:
+        return (
+            f"No record has a time: the column is empty ({lines[row]}). Name another with --column time=NAME."
+        )
+    if days[row] is not None:
+        return (
+            f"The times are days without an hour: the first is {texts[row]!r} ({lines[row]}). Name the "
+            "column of the hours with --column time_of_day=NAME, or write an hour, as noon."
+        )
+    return f"No time could be read; the first is {texts[row]!r} ({lines[row]}). See --time-format."
 
 
 def _deployments(roles: Mapping[str, str]) -> list[pl.Expr]:
