@@ -168,7 +168,11 @@ def detection_histories(
     spans = _spans(operation, starts, max_days, own=not isinstance(origin, date))
     occasions = max(math.ceil(span / days) for span in spans)
     if occasions < 1:
-        raise UsageError(f"No station stood there from {origin} on: the survey ends {operation.dates[-1]}.")
+        where = f"{origin}" if isinstance(origin, date) else f"the {origin}'s first day"
+        late = f" and {buffer} days of buffer" if buffer else ""
+        raise UsageError(
+            f"No station stood there from {where}{late} on; the last day is {operation.dates[-1]}."
+        )
     by_day = _from_start(operation.days, starts, spans, occasions * days)
     effort, active = _effort(by_day.reshape(len(starts), occasions, days))
     kept = effort > 0
