@@ -16,7 +16,7 @@ from trapline.ecology.package_records import package_records
 from trapline.ecology.records import RECORDS, Records
 from trapline.ecology.sources import records_of
 from trapline.ecology.written import many
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, name_some
 from trapline.formats import (
     DEPLOYMENT_COLUMNS,
     choose_reader,
@@ -342,4 +342,15 @@ def _leave_out(records: Records, exclude: Sequence[str]) -> Records:
     table = records.table.filter(~(blank | named))
     if table.is_empty():
         raise DataError(f"{records.source} has no record of a species.")
-    return replace(records, table=table, notes=(*records.notes, *notes))
+    return replace(records, table=table, notes=(*records.notes, *notes, *_alike(table["label"])))
+
+
+def _alike(labels: pl.Series) -> list[str]:
+    """Labels that are one but for case and spaces, as people type them: they count apart, and are named."""
+    spellings: dict[str, list[str]] = {}
+    for label in labels.unique(maintain_order=True):
+        spellings.setdefault(" ".join(label.split()).casefold(), []).append(label)
+    several = [" and ".join(map(repr, each)) for each in spellings.values() if len(each) > 1]
+    if not several:
+        return []
+    return [f"labels that differ in case or spaces alone count as several species: {name_some(several)}"]

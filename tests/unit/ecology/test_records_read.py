@@ -188,3 +188,11 @@ def test_folders_of_photos_are_records(field: Path) -> None:
 def test_a_table_without_any_record_is_an_error_that_says_why(rows: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=words):
         read_records(write(tmp_path, "r.csv", f"Station,Species,DateTime\n{rows}"))
+
+
+def test_labels_that_differ_in_case_or_spaces_alone_are_named(tmp_path: Path) -> None:
+    text = "Station,Species,DateTime\n" + "".join(
+        f"A,{label},2020-01-01 10:00\n" for label in ("Red fox", "red  fox", "cat")
+    )
+    notes = read_records(write(tmp_path, "r.csv", text)).notes
+    assert any("several species: 'Red fox' and 'red  fox'" in note for note in notes)
