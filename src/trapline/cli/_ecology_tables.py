@@ -203,7 +203,8 @@ def run_records(
         labels = (
             chosen.table["label"].value_counts(sort=True).sort("count", "label", descending=[True, False])
         )
-        print_json({"records": len(chosen), "of": len(records), "labels": dict(labels.iter_rows())}, indent=1)
+        counts = {"records": len(chosen), "of": len(records), "labels": dict(labels.iter_rows())}
+        print_json({**counts, "notes": list(chosen.notes)}, indent=1)
 
 
 def _independent(records: Records, minutes: float, since: str, by: str = "location") -> Records:
@@ -237,7 +238,7 @@ def run_histories(
     complete_only: Annotated[
         bool, typer.Option("--complete-only", help="Occasions with a day without effort are NA.")
     ] = False,
-    buffer: Annotated[int, typer.Option(min=0, help="Leave out so many days at each beginning.")] = 0,
+    buffer: Annotated[int, typer.Option(min=0, help="Begin occasions so many days later.")] = 0,
     max_days: Annotated[int | None, typer.Option(min=1, help="So many days of a station at most.")] = None,
     seasons_in_columns: Annotated[
         bool,

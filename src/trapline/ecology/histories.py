@@ -147,8 +147,9 @@ def detection_histories(
         occasion_start: see there; occasions begin at that hour too.
         min_active_days: a cell is NaN with less effort than that.
         complete_only: a cell is NaN unless the station worked on each of its days, if only for a part of it.
-        buffer: so many days at the beginning of each station are left out.
-        max_days: so many days of each station at most.
+        buffer: occasions begin so many days later than `origin` says.
+        max_days: so many days of each station at most, from its own first day on; from `origin` where that is
+            a date.
         scale_effort: effort less its mean, by its standard deviation, over all cells.
         count: what `counts` counts.
         skip_unknown: leave out records at locations that no station is at, instead of refusing.
@@ -164,10 +165,14 @@ def detection_histories(
     only = replace(records, table=records.table.filter(pl.col("label") == label))
     matched = match_records(only, operation, skip_unknown=skip_unknown)
     starts = _starts(operation, origin, buffer)
-    spans = _spans(operation, starts, max_days)
+    spans = _spans(operation, starts, max_days, own=not isinstance(origin, date))
     occasions = max(math.ceil(span / days) for span in spans)
     if occasions < 1:
-        raise UsageError(f"No station stood there from {origin} on: the survey ends {operation.dates[-1]}.")
+        where = f"{origin}" if isinstance(origin, date) else f"the {origin}'s first day"
+        late = f" and {buffer} days of buffer" if buffer else ""
+        raise UsageError(
+            f"No station stood there from {where}{late} on; the last day is {operation.dates[-1]}."
+        )
     by_day = _from_start(operation.days, starts, spans, occasions * days)
     effort, active = _effort(by_day.reshape(len(starts), occasions, days))
     kept = effort > 0
@@ -250,13 +255,18 @@ def _starts(operation: Operation, origin: Origin | date, buffer: int) -> npt.NDA
 
 
 def _spans(
-    operation: Operation, starts: npt.NDArray[np.int64], max_days: int | None
+    operation: Operation, starts: npt.NDArray[np.int64], max_days: int | None, *, own: bool
 ) -> npt.NDArray[np.int64]:
-    """[rows]: how many days there are from the start to the last day of each row."""
+    """[rows]: how many days there are from the start to the last day of each row that counts.
+
+    `own`: the most days are counted from each row's own first day, which may lie after the start.
+    """
     stands = ~np.isnan(operation.days)
     last = stands.shape[1] - 1 - stands[:, ::-1].argmax(axis=1)
-    spans = np.maximum(last - starts + 1, 0)
-    return np.asarray(spans if max_days is None else np.minimum(spans, max_days), dtype=np.int64)
+    if max_days is not None:
+        begin = np.maximum(starts, stands.argmax(axis=1)) if own else starts
+        last = np.minimum(last, begin + max_days - 1)
+    return np.asarray(np.maximum(last - starts + 1, 0), dtype=np.int64)
 
 
 def _from_start(

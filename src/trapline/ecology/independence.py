@@ -26,6 +26,7 @@ _KEYS: dict[By, list[str]] = {
 }
 SECONDS_SINCE = "seconds_since"
 """A column of independent records: seconds since the one that each was compared to; null of the first."""
+_MOST_MINUTES = 1e9
 MERGED = "records"
 """A column of independent records: how many records each stands for."""
 
@@ -61,11 +62,11 @@ def independent_records(
         and `records`, how many each stands for.
 
     Raises:
-        UsageError: `minutes` is negative.
+        UsageError: `minutes` is negative, or no time that a survey can last.
         DataError: the records do not say what `by` names, or no record has a time.
     """
-    if not minutes >= 0:
-        raise UsageError(f"--minutes is a time from 0 on, not {minutes:g}.")
+    if not 0 <= minutes <= _MOST_MINUTES:
+        raise UsageError(f"--minutes is a time from 0 on, and of at most {_MOST_MINUTES:g}; not {minutes:g}.")
     records = as_records(records)
     keys, table, notes = _KEYS[by], records.table, list(records.notes)
     if by != "location" and table[keys[-1] if by == "individual" else "deployment_id"].is_null().all():

@@ -84,7 +84,9 @@ def camera_operation(
     days count half, and a problem period takes whole days; where hours are known they count as they are
     (camtrapR 2.1 and later; Niedballa et al. 2016, *camtrapR: an R package for efficient camera trap data
     management*, and its vignette 3). Several deployments of one location are one row; between two
-    of them it is NaN. With several cameras times are joined exactly, where camtrapR takes means of days.
+    of them it is NaN. With several cameras of which days are known, `any` is the sum of theirs and 1 at most,
+    as in camtrapR: a day on which two were set up is a whole one. Where hours are known times are joined
+    exactly; camtrapR takes means of days.
 
     Args:
         stations: where cameras stood from when to when; or their table, as of `read_stations`.
@@ -166,16 +168,25 @@ def _row(
     stations: Sequence[Station], hours: Hours, cameras: Cameras, dates: Sequence[date], hour: int
 ) -> npt.NDArray[np.float64]:
     first = dates[0]
-    if cameras == "sum":
+    capped = cameras == "any" and all(map(_has_days_alone, stations))
+    if cameras == "sum" or capped:
         each = [_active(group, hours, "any") for group in _by_camera(stations)]
     else:
         each = [_active(stations, hours, cameras)]
     shares = sum(day_shares(spans, first, len(dates), hour) for spans in each)
+    if capped:
+        shares = np.minimum(shares, 1)
     stands = np.zeros(len(dates), dtype=bool)
     for station in stations:
         begin, end = _day_range(_stood(station, hours), hours, hour)
         stands[(begin - first).days : (end - first).days + 1] = True
     return np.where(stands, shares, np.nan)
+
+
+def _has_days_alone(station: Station) -> bool:
+    """Whether the table says days of all its times, so that halves of days are a convention."""
+    moments = [moment for span in station.problems for moment in span]
+    return station.whole_days and all(moment.time() == datetime.min.time() for moment in moments)
 
 
 def _by_camera(stations: Sequence[Station]) -> list[list[Station]]:

@@ -18,11 +18,15 @@ from trapline.ecology.records import Records
 from trapline.ecology.station_tables import as_stations
 from trapline.ecology.stations import Stations
 from trapline.ecology.written import Target, as_text, estimate_json, many, write_rows
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, name_some
 from trapline.metrics import Estimate, estimate_binomial, estimate_ratio
 
 PER_DAYS = 100
 """Rates are records per so many trap days."""
+
+_LEAST_LOCATIONS = 2
+"""At so many locations a species must have been recorded for its rate to have an interval: of one alone the
+jackknife's ends lie three to five powers of ten apart, which is true and says nothing."""
 
 
 @dataclass(frozen=True)
@@ -163,9 +167,9 @@ def trapping_rates(
     Both say what cameras recorded and not how many animals there are: they depend on how easily a species is
     seen, and on where cameras stand (O'Brien, Kinnaird & Wibisono 2003, *Crouching tigers,
     hidden prey*; Sollmann et al. 2013, *Risky business or simple solution*). A rate's interval is a
-    jackknife over locations on the logarithm with Student's t (`trapline.metrics`), that of the share of
-    locations the exact one of Clopper & Pearson (1934). Records are counted as they are: make them
-    independent first.
+    jackknife over locations on the logarithm with Student's t (`trapline.metrics`), and there is none where
+    all records are of one location; that of the share of locations is the exact one of Clopper & Pearson
+    (1934). Records are counted as they are: make them independent first.
 
     Args:
         records: of all species; or their table, as of `read_records`.
@@ -191,6 +195,7 @@ def trapping_rates(
     labels, counts = _counts(matched, row_location, day_month, (len(locations), len(month_names)))
     notes = _notes(matched, operation, counts[:, ~worked].sum(), int(worked.sum()))
     counts, days = counts[:, worked], days[worked]
+    notes += _note_single(labels, counts)
     return TrappingRates(
         tuple(_species(label, counts[number], days) for number, label in enumerate(labels)),
         tuple(_months(labels, month_names, counts, days)),
@@ -258,7 +263,13 @@ def _months(
 
 
 def _rate(counts: npt.NDArray[np.int64], days: npt.NDArray[np.float64]) -> Estimate:
-    """Records per 100 trap days, of the records and days of each location."""
+    """Records per 100 trap days, of the records and days of each location.
+
+    Without an interval where all records are of one location: how many there are at another that has some,
+    nothing says.
+    """
+    if np.count_nonzero(counts) < _LEAST_LOCATIONS:
+        return Estimate(float(counts.sum() / days.sum()) * PER_DAYS)
     daily = estimate_ratio(counts, days, np.arange(len(days)), rate=True)
     numbers = (daily.value, daily.low, daily.high)
     return Estimate(*(None if number is None else number * PER_DAYS for number in numbers))
@@ -280,6 +291,18 @@ def _notes(matched: RecordsAtStations, operation: Operation, never: int, locatio
     if locations == 1:
         notes.append("there is one location, so that nothing says how far another would differ: no intervals")
     return notes
+
+
+def _note_single(labels: tuple[str, ...], counts: npt.NDArray[np.int64]) -> list[str]:
+    """Which labels were recorded at one of several locations, of counts [labels, locations, months]."""
+    present = np.count_nonzero(counts.sum(axis=2), axis=1)
+    single = [label for label, number in zip(labels, present, strict=True) if number == 1]
+    if not single or counts.shape[1] < _LEAST_LOCATIONS:
+        return []
+    return [
+        f"recorded at one location alone: {name_some(single)}. Nothing says how many records there are at "
+        "another that has some, so that their rates have no interval"
+    ]
 
 
 def _columns(name: str) -> list[str]:

@@ -16,7 +16,7 @@ from trapline.ecology.package_records import package_records
 from trapline.ecology.records import RECORDS, Records
 from trapline.ecology.sources import records_of
 from trapline.ecology.written import many
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, name_some
 from trapline.formats import (
     DEPLOYMENT_COLUMNS,
     choose_reader,
@@ -217,6 +217,8 @@ def _records_of_rows(
             f"{source} line 1 has no column that is known to hold the {', the '.join(missing)}; it has: "
             f"{have}. Say which with --column {missing[0]}=NAME."
         )
+    if table.is_empty():
+        raise DataError(f"{source} has no records: there is nothing below its header.")
     for role in ("station", "species"):
         table = reject_rows(table, pl.col(roles[role]).is_null(), f"names no {role}")
     times, notes = _times(table, roles, time_format, timezone)
@@ -247,14 +249,28 @@ def _times(
     unread = texts.is_not_null() & walls.is_null()
     if unread.any():
         first = int(unread.arg_max() or 0)
-        what = "are days without an hour" if read.days[first] is not None else "cannot be read"
         notes.append(
-            f"{int(unread.sum()):,} times {what}, and these records have none: the first is "
-            f"{texts[first]!r} ({lines[first]})"
+            f"{many(int(unread.sum()), 'record')} without a time, which cannot be read or is a day alone: "
+            f"the first is {texts[first]!r} ({lines[first]})"
         )
     if walls.null_count() == len(walls):
-        raise DataError(f"No time could be read; the first is {texts[0]!r} ({lines[0]}). See --time-format.")
+        raise DataError(_no_time(texts, read.days, lines))
     return walls, notes
+
+
+def _no_time(texts: pl.Series, days: pl.Series, lines: pl.Series) -> str:
+    """What to say of a table of which no row has a time."""
+    row = int(texts.is_not_null().arg_max() or 0)
+    if texts[row] is None:
+        return (
+            f"No record has a time: the column is empty ({lines[row]}). Name another with --column time=NAME."
+        )
+    if days[row] is not None:
+        return (
+            f"The times are days without an hour: the first is {texts[row]!r} ({lines[row]}). Name the "
+            "column of the hours with --column time_of_day=NAME, or write an hour, as noon."
+        )
+    return f"No time could be read; the first is {texts[row]!r} ({lines[row]}). See --time-format."
 
 
 def _deployments(roles: Mapping[str, str]) -> list[pl.Expr]:
@@ -326,4 +342,15 @@ def _leave_out(records: Records, exclude: Sequence[str]) -> Records:
     table = records.table.filter(~(blank | named))
     if table.is_empty():
         raise DataError(f"{records.source} has no record of a species.")
-    return replace(records, table=table, notes=(*records.notes, *notes))
+    return replace(records, table=table, notes=(*records.notes, *notes, *_alike(table["label"])))
+
+
+def _alike(labels: pl.Series) -> list[str]:
+    """Labels that are one but for case and spaces, as people type them: they count apart, and are named."""
+    spellings: dict[str, list[str]] = {}
+    for label in labels.unique(maintain_order=True):
+        spellings.setdefault(" ".join(label.split()).casefold(), []).append(label)
+    several = [" and ".join(map(repr, each)) for each in spellings.values() if len(each) > 1]
+    if not several:
+        return []
+    return [f"labels that differ in case or spaces alone count as several species: {name_some(several)}"]

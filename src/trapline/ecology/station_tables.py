@@ -14,7 +14,7 @@ from trapline.arguments import checked
 from trapline.ecology.clocks import Clock, read_clock, refuse_unread
 from trapline.ecology.stations import GUESSED, Station, Stations
 from trapline.ecology.written import many
-from trapline.errors import DataError
+from trapline.errors import DataError, name_some
 from trapline.formats import (
     DEPLOYMENT_COLUMNS,
     choose_reader,
@@ -37,7 +37,10 @@ STATION_ROLES: dict[str, tuple[str, ...]] = {
 }
 """What a column of a table of stations may hold, and how its name is spelt."""
 
-_PROBLEM = re.compile(r"(?:problem|malfunction|failure|inactive)(\d*)(from|start|begin|to|end|until)")
+_OF_PROBLEMS = ("problem", "malfunction", "failure", "inactive")
+_PROBLEM = re.compile(
+    rf"(?:{'|'.join(_OF_PROBLEMS)})s?(\d*)(from|start|begin|to|end|until)(?:date|datetime)?(\d*)"
+)
 _FIRST = ("from", "start", "begin")
 _DAY = timedelta(days=1)
 _TABLES = (".csv", ".csv.gz", ".tsv", ".txt")
@@ -140,7 +143,7 @@ def _stations_of(
         stations,
         source.name,
         guessed=len(guesses) > 0,
-        notes=(*clock.notes, *_notes(stations), *_guess_notes(len(guesses))),
+        notes=(*clock.notes, *_notes(stations), *_unread_notes(names, taken), *_guess_notes(len(guesses))),
     )
 
 
@@ -150,7 +153,12 @@ def _problem_columns(names: Sequence[str], source: Path) -> list[tuple[str, str]
     for name in names:
         match = _PROBLEM.fullmatch(plain_name(name))
         if match:
-            ends.setdefault(match[1], {})[match[2] in _FIRST] = name
+            end = ends.setdefault(match[1] or match[3], {})
+            if (match[2] in _FIRST) in end:
+                raise DataError(
+                    f"{source} has {end[match[2] in _FIRST]} and {name}, which are one end of a period."
+                )
+            end[match[2] in _FIRST] = name
     lone = [next(iter(pair.values())) for pair in ends.values() if len(pair) == 1]
     if lone:
         raise DataError(f"{source} has the column {lone[0]} without the other end of the period. Add it.")
@@ -241,10 +249,30 @@ def _notes(stations: Sequence[Station]) -> list[str]:
             "all times of setup and retrieval are midnight, as programs write days that have no hour: if so, "
             "ask for noon"
         )
+    if beyond := [each.location_id for each in stations if _reaches_out(each)]:
+        notes.append(f"problems reach beyond the time of {name_some(beyond)}, and count within it")
     mixed = {each.whole_days for each in stations}
     if len(mixed) > 1:
         notes.append("some stations have hours of setup and retrieval, others only days: these are noon")
     return notes
+
+
+def _reaches_out(station: Station) -> bool:
+    """Whether a problem begins on a day before the station's first, or ends after its last."""
+    moment = timedelta(microseconds=1)
+    first, last = station.start.date(), station.end.date()
+    return any(begin.date() < first or (end - moment).date() > last for begin, end in station.problems)
+
+
+def _unread_notes(names: Sequence[str], taken: set[str]) -> list[str]:
+    """Columns that are named for problems, and that tell no end of a period."""
+    others = [name for name in names if name not in taken and plain_name(name).startswith(_OF_PROBLEMS)]
+    if not others:
+        return []
+    return [
+        f"not read as the time of a problem: the column {name_some(others)}. Names that are read: "
+        "Problem1_from and Problem1_to"
+    ]
 
 
 def _is_midnight(station: Station) -> bool:

@@ -147,3 +147,17 @@ def test_shares_of_days_are_the_hours_that_are_left(
     shares = day_shares(left, date(2019, 12, 31), 23, hour)
     expected = np.bincount([(h - hour + 24) // 24 for h in hours], minlength=23)[:23] / 24
     np.testing.assert_allclose(shares, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cameras", "days"),
+    [("any", [1, 1, 1, 0.5]), ("all", [0.5, 0, 1, 0.5]), ("sum", [1, 1, 1.5, 0.5])],
+)
+def test_cameras_known_by_days_are_joined_as_in_camtrapr(
+    cameras: str, days: list[float], tmp_path: Path
+) -> None:
+    text = "Station,camera,setup,retrieval,Problem1_from,Problem1_to\n"
+    text += "A,cam1,2020-01-01,2020-01-03,2020-01-02,2020-01-02\nA,cam2,2020-01-01,2020-01-04,,\n"
+    stations = read_stations(write(tmp_path, "s.csv", text))
+    operation = camera_operation(stations, cameras=cameras)  # type: ignore[arg-type]
+    np.testing.assert_allclose(operation.days, [days])

@@ -199,3 +199,10 @@ def test_an_occasion_may_begin_at_noon(stations: Stations, tmp_path: Path) -> No
     nights = detection_histories(records, stations, "fox", 2, occasion_start=12)
     days = detection_histories(records, stations, "fox", 2)
     assert (int(np.nanargmax(nights.detections[0])), int(np.nanargmax(days.detections[0]))) == (0, 1)
+
+
+def test_most_days_count_from_each_stations_own_first_day(records: Records, stations: Stations) -> None:
+    of_survey = detection_histories(records, stations, "VTA", 7, origin="survey", max_days=7)
+    np.testing.assert_allclose(np.nansum(of_survey.effort, axis=1), [6.5, 6.5, 6.5])
+    of_date = detection_histories(records, stations, "VTA", 7, origin=date(2009, 4, 2), max_days=7)
+    np.testing.assert_allclose(np.nansum(of_date.effort, axis=1), [6.5, 5.5, 4.5])

@@ -118,3 +118,10 @@ def test_records_of_the_sample_photos_are_camtraprs(
     assert [[row[name] for name in columns] for row in ours] == [
         [row[name] for name in columns] for row in theirs
     ]
+
+
+@pytest.mark.parametrize("minutes", [-1, float("inf"), float("nan"), 1e16])
+def test_minutes_that_are_no_time_are_refused(minutes: float, tmp_path: Path) -> None:
+    records = read_records(write(tmp_path, "r.csv", "Station,Species,DateTime\nA,fox,2020-01-01 10:00\n"))
+    with pytest.raises(UsageError, match="minutes"):
+        independent_records(records, minutes)

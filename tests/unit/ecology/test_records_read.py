@@ -62,13 +62,13 @@ def test_what_is_no_record_is_counted(tmp_path: Path) -> None:
 
 def test_a_day_without_an_hour_is_no_time(tmp_path: Path) -> None:
     text = "Station,Species,Date\nA,fox,2021-05-13\n"
-    with pytest.raises(DataError, match="No time could be read"):
+    with pytest.raises(DataError, match="days without an hour"):
         read_records(write(tmp_path, "r.csv", text))
     mixed = read_records(
         write(tmp_path, "m.csv", text.replace("Date", "DateTime") + "A,fox,2021-05-13 06:00\n")
     )
     assert mixed.table["camera_time"].null_count() == 1
-    assert any("1 times are days without an hour" in note for note in mixed.notes)
+    assert any("1 record without a time" in note for note in mixed.notes)
 
 
 def test_attributes_and_cameras_come_along(tmp_path: Path) -> None:
@@ -174,3 +174,25 @@ def test_folders_of_photos_are_records(field: Path) -> None:
     records = read_records(field / "ecology" / "camtrapr" / "sample_images_species_dir", exclude=["UNID"])
     assert len(records) == 67
     assert any("1 video" in note for note in records.notes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("", "has no records"),
+        ("A,fox,\nB,fox,\n", "the column is empty"),
+        ("A,fox,\nB,fox,2020-01-02\n", "days without an hour"),
+        ("A,fox,\nB,fox,soon\n", "the first is 'soon'"),
+    ],
+)
+def test_a_table_without_any_record_is_an_error_that_says_why(rows: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=words):
+        read_records(write(tmp_path, "r.csv", f"Station,Species,DateTime\n{rows}"))
+
+
+def test_labels_that_differ_in_case_or_spaces_alone_are_named(tmp_path: Path) -> None:
+    text = "Station,Species,DateTime\n" + "".join(
+        f"A,{label},2020-01-01 10:00\n" for label in ("Red fox", "red  fox", "cat")
+    )
+    notes = read_records(write(tmp_path, "r.csv", text)).notes
+    assert any("several species: 'Red fox' and 'red  fox'" in note for note in notes)

@@ -152,3 +152,28 @@ def test_packages_say_when_cameras_stood(field: Path) -> None:
     zoned = read_stations(field / "ecology" / "mica", timezone="Europe/Brussels")
     same = next(one for one in zoned.stations if one.deployment_id == here.deployment_id)
     assert same.start == there.start
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["ProblemFrom1,ProblemTo1", "problem 1 start,problem 1 end", "Problems1_from_date,Problems1_to_date"],
+)
+def test_problems_are_read_however_their_columns_are_spelt(names: str, tmp_path: Path) -> None:
+    text = f"Station,start,end,{names}\nA,2020-01-01,2020-03-01,2020-01-03,2020-01-04\n"
+    station = read_stations(write(tmp_path, "s.csv", text)).stations[0]
+    assert station.problems == ((datetime(2020, 1, 3), datetime(2020, 1, 5)),)
+
+
+def test_columns_of_problems_that_are_not_read_are_named(tmp_path: Path) -> None:
+    text = "Station,start,end,Problem_when\nA,2020-01-01,2020-03-01,in May\n"
+    assert any("column Problem_when" in note for note in read_stations(write(tmp_path, "s.csv", text)).notes)
+    twice = text.replace("Problem_when", "Problem1_from,Problem1_start,Problem1_to").replace("in May", ",,")
+    with pytest.raises(DataError, match="Problem1_from and Problem1_start"):
+        read_stations(write(tmp_path, "t.csv", twice))
+
+
+def test_problems_beyond_the_time_of_a_station_are_named(tmp_path: Path) -> None:
+    text = "Station,start,end,Problem1_from,Problem1_to\nA,2020-01-01,2020-03-01,2020-02-20,2020-03-{}\n"
+    within, beyond = (read_stations(write(tmp_path, f"{day}.csv", text.format(day))) for day in ("01", "05"))
+    assert not within.notes
+    assert beyond.notes == ("problems reach beyond the time of A, and count within it",)

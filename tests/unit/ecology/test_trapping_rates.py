@@ -93,3 +93,13 @@ def test_the_share_of_locations_has_the_exact_interval(hits: int, units: int) ->
     estimate = estimate_binomial(hits, units)
     exact = binomtest(hits, units).proportion_ci(method="exact")
     assert [estimate.low, estimate.high] == pytest.approx([exact.low, exact.high])
+
+
+def test_a_species_at_one_of_several_locations_has_no_interval_and_it_is_told(
+    tables: tuple[Path, Path],
+) -> None:
+    rates = trapping_rates(*tables)
+    one = next(each for each in rates.species if each.label == "TRA")
+    assert (one.rate.value, one.rate.low, one.rate.high) == (pytest.approx(100 / 122.5), None, None)
+    assert one.naive_occupancy.low is not None
+    assert any("one location alone: TRA" in note for note in rates.notes)
