@@ -395,6 +395,8 @@ def _overlap_json(pair: tuple[str, str], one: Overlap) -> dict[str, object]:
 
 
 def _print_richness(result: Richness) -> None:
+    from trapline.metrics import Estimate
+
     typer.echo(
         f"{result.sample.observed:.0f} species in {result.units}; completeness (coverage) "
         f"{_span(result.completeness)}."
@@ -410,9 +412,10 @@ def _print_richness(result: Richness) -> None:
         typer.echo(f"  {name}: {result.observed[order]:.2f}; {_span(result.whole[order], 2)}")
     if result.at_coverage is not None:
         for row in result.at_coverage.iter_rows(named=True):
+            one = Estimate(row["estimate"], row["low"], row["high"])
             typer.echo(
-                f"  at coverage {row['coverage']:g}, q = {row['order']}: {row['estimate']:.2f} "
-                f"({row['low']:.2f}–{row['high']:.2f}), {row['size']:.1f} units"
+                f"  at coverage {row['coverage']:g}, q = {row['order']}: {_span(one, 2)}, "
+                f"{row['size']:.1f} units"
             )
 
 

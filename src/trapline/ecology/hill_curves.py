@@ -210,7 +210,7 @@ def _normal(value: float, anew: Floats, *, least: float = 0.0, most: float = mat
     usable = anew[np.isfinite(anew)]
     if not math.isfinite(value):
         return Estimate(None)
-    if len(usable) < len(anew) / 2:
+    if len(usable) < max(2, len(anew) / 2):
         return Estimate(value)
     half = _Z * float(usable.std(ddof=1))
     return Estimate(value, max(value - half, least), min(value + half, most))
