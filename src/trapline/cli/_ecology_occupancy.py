@@ -166,7 +166,8 @@ def _print(result: OccupancyModels) -> None:
 
 def _print_estimates(fit: OccupancyFit) -> None:
     """Columns stand below each other, however long a covariate is called."""
-    first = {name + _shown_at(fit, name): one for name, one in fit.probabilities.items()} | fit.scales
+    first = {name + _shown_at(fit, name): one for name, one in fit.probabilities.items()}
+    first.update(fit.scales)
     names = [*first, *(f"  {name}" for each in fit.coefficients.values() for name in each)]
     width = max(30, *map(len, names))
     typer.echo(f"\n{'':<{width}} {'estimate':>10}   95 % by profile likelihood   95 % Wald")

@@ -251,7 +251,7 @@ def _at_coverage(sample: SpeciesCounts, anew: SpeciesCounts, share: float) -> pl
     for order in ORDERS:
         value = _between(sample, order, size)
         again = np.array([_between(one, order, at) for one, at in zip(each, reached, strict=True)])
-        one = _normal(value, again)
+        one = _normal(value, again, least=min(value, 1.0))
         rows.append((order, share, size, one.value, one.low, one.high))
     return pl.DataFrame(rows, schema=["order", "coverage", "size", "estimate", "low", "high"], orient="row")
 

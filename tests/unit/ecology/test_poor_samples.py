@@ -16,6 +16,8 @@ def test_resamples_without_a_species_neither_warn_nor_crash(counts: list[int]) -
         warnings.simplefilter("error")
         result = hill_numbers(counts, 5, "incidence", at_coverage=0.9, resamples=100)
     assert result.at_coverage is not None
+    for row in result.at_coverage.iter_rows(named=True):
+        assert row["low"] is None or row["low"] >= min(1.0, row["estimate"])
     assert result.observed[0] == len(counts)
 
 
