@@ -67,6 +67,14 @@ def test_overlap_of_two_species_is_flat_json(capsys: pytest.CaptureFixture[str],
         "high": said["high"],
     }
     assert said["records"] == [80, 90]
+    usual = said["basic0"]
+    assert usual["low"] < said["dhat4"] < usual["high"]
+    assert usual["intervals"]["dhat4"] == {
+        "estimate": said["dhat4"],
+        "low": usual["low"],
+        "high": usual["high"],
+    }
+    assert usual["low"] != said["low"]
     assert said["p_one_pattern"] == pytest.approx(1 / 51)
     assert "fractions of the day" in err
 
@@ -81,6 +89,7 @@ def test_overlap_in_words_marks_what_to_report(
     assert status == 0
     assert "tiger (80 records) and macaque (90), by the camera's clock:" in out
     assert next(line for line in out.splitlines() if "←" in line).startswith("  dhat4: ")
+    assert out.count("by basic0") == 3
     assert figure.read_text(encoding="utf-8").lstrip().startswith("<?xml")
 
 

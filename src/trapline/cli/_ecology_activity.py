@@ -123,9 +123,6 @@ def run_overlap(
     compare: Annotated[
         int, typer.Option(min=0, help="Random exchanges of a test that both have one pattern [no test].")
     ] = 0,
-    interval: Annotated[
-        str, typer.Option(help="inverted, which covers; or basic0, as R's overlap has it.")
-    ] = "inverted",
     sun: Sun = None,
     timezone: Timezone = None,
     stations: Places = None,
@@ -159,7 +156,6 @@ def run_overlap(
         latitude=latitude,
         longitude=longitude,
         over=over,  # type: ignore[arg-type]
-        interval=interval,  # type: ignore[arg-type]
         compare=compare,
         resamples=resamples,
         seed=seed,
@@ -363,9 +359,12 @@ def _print_overlap(result: SurveyOverlap) -> None:
         typer.echo(f"{names}, by {result.times.clock}:")
         for name in ("dhat1", "dhat4", "dhat5"):
             chosen = "  ← for samples of these sizes" if name == one.estimator else ""
-            typer.echo(f"  {name}: {_span(getattr(one, name))}{chosen}")
+            usual = one.basic0[name]
+            typer.echo(
+                f"  {name}: {_span(getattr(one, name))}   {usual.low:.3f}–{usual.high:.3f} by basic0{chosen}"
+            )
         where = one.over if one.locations is None else f"{one.locations} {one.over}"
-        typer.echo(f"  95 % intervals ({one.interval}) over {where}, {one.resamples:,} resamples.")
+        typer.echo(f"  95 % intervals over {where}, {one.resamples:,} resamples; basic0, R's, over records.")
         if one.difference is not None:
             typer.echo(f"  One pattern, by exchanging records at random: p = {one.difference:.3g}.")
 
@@ -382,7 +381,12 @@ def _overlap_json(pair: tuple[str, str], one: Overlap) -> dict[str, object]:
         "low": one.recommended.low,
         "high": one.recommended.high,
         "intervals": {name: estimate_json(estimate) for name, estimate in each.items()},
-        "interval": one.interval,
+        "basic0": {
+            "low": one.basic0[one.estimator].low,
+            "high": one.basic0[one.estimator].high,
+            "over": "records",
+            "intervals": {name: estimate_json(estimate) for name, estimate in one.basic0.items()},
+        },
         "over": one.over,
         "locations": one.locations,
         "resamples": one.resamples,
@@ -391,6 +395,8 @@ def _overlap_json(pair: tuple[str, str], one: Overlap) -> dict[str, object]:
 
 
 def _print_richness(result: Richness) -> None:
+    from trapline.metrics import Estimate
+
     typer.echo(
         f"{result.sample.observed:.0f} species in {result.units}; completeness (coverage) "
         f"{_span(result.completeness)}."
@@ -406,9 +412,10 @@ def _print_richness(result: Richness) -> None:
         typer.echo(f"  {name}: {result.observed[order]:.2f}; {_span(result.whole[order], 2)}")
     if result.at_coverage is not None:
         for row in result.at_coverage.iter_rows(named=True):
+            one = Estimate(row["estimate"], row["low"], row["high"])
             typer.echo(
-                f"  at coverage {row['coverage']:g}, q = {row['order']}: {row['estimate']:.2f} "
-                f"({row['low']:.2f}–{row['high']:.2f}), {row['size']:.1f} units"
+                f"  at coverage {row['coverage']:g}, q = {row['order']}: {_span(one, 2)}, "
+                f"{row['size']:.1f} units"
             )
 
 

@@ -154,15 +154,7 @@ def _print(result: OccupancyModels) -> None:
     )
     typer.echo(f"psi ~ {fit.psi_design.formula.text}; p ~ {fit.p_design.formula.text}")
     typer.echo(fit.method)
-    typer.echo(f"\n{'':<30} {'estimate':>10}   95 % by profile likelihood   95 % Wald")
-    for name, one in fit.probabilities.items():
-        typer.echo(_line(name + _shown_at(fit, name), one))
-    for name, one in fit.scales.items():
-        typer.echo(_line(name, one))
-    for part, coefficients in fit.coefficients.items():
-        typer.echo(f"\nCoefficients of {part}, on the logit scale")
-        for name, one in coefficients.items():
-            typer.echo(_line(f"  {name}", one))
+    _print_estimates(fit)
     aicc = "" if fit.aicc is None else f", AICc {fit.aicc:.3f}"
     typer.echo(
         f"\nAIC {fit.aic:.3f}{aicc}, log likelihood {fit.log_likelihood:.3f}, {fit.parameters} parameters"
@@ -172,13 +164,28 @@ def _print(result: OccupancyModels) -> None:
         note(sentence)
 
 
-def _line(name: str, one: OccupancyQuantity) -> str:
+def _print_estimates(fit: OccupancyFit) -> None:
+    """Columns stand below each other, however long a covariate is called."""
+    first = {name + _shown_at(fit, name): one for name, one in fit.probabilities.items()}
+    first.update(fit.scales)
+    names = [*first, *(f"  {name}" for each in fit.coefficients.values() for name in each)]
+    width = max(30, *map(len, names))
+    typer.echo(f"\n{'':<{width}} {'estimate':>10}   95 % by profile likelihood   95 % Wald")
+    for name, one in first.items():
+        typer.echo(_line(name, one, width))
+    for part, coefficients in fit.coefficients.items():
+        typer.echo(f"\nCoefficients of {part}, on the logit scale")
+        for name, one in coefficients.items():
+            typer.echo(_line(f"  {name}", one, width))
+
+
+def _line(name: str, one: OccupancyQuantity, width: int) -> str:
     value = "none" if one.estimate is None else f"{one.estimate:.4f}"
     profile = " to ".join(
         "open" if end is None else f"{end:.4f}" for end in (one.profile.low, one.profile.high)
     )
     wald = "none" if one.wald.low is None else f"{one.wald.low:.4f} to {one.wald.high:.4f}"
-    return f"{name:<30} {value:>10}   {profile:<26}   {wald}"
+    return f"{name:<{width}} {value:>10}   {profile:<26}   {wald}"
 
 
 def _shown_at(fit: OccupancyFit, name: str) -> str:

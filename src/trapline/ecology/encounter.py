@@ -227,6 +227,14 @@ def _refuse_impossible(angle: float, told: Mapping[str, tuple[float | None, floa
             raise UsageError(f"{option} must be above 0, not {value:g}.")
         if error < 0:
             raise UsageError(f"{option}-se is a standard error and at least 0, not {error:g}.")
+    if angle <= 2 * math.pi:
+        raise UsageError(
+            f"--angle is in degrees, and no camera sees an arc of {angle:g} alone; if these are radians, "
+            f"they are {math.degrees(angle):.4g} degrees."
+        )
+    radius = told["radius"][0]
+    if radius is not None and radius < 0.1:
+        raise UsageError(f"--radius is in metres, and {radius:g} m is none; is it in km?")
     if angle > 360:
         raise UsageError(f"--angle is of an arc in degrees, at most 360, not {angle:g}.")
 

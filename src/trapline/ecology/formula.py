@@ -21,6 +21,8 @@ _TOKEN = re.compile(
     r"|`(?P<quoted>[^`]+)`|(?P<name>[^\W\d][\w.]*)|(?P<sign>\*\*|[-+*/:^(),~]))"
 )
 _MOST_TERMS = 200
+_MOST_WORDS = 400
+"""What is longer is no formula of a person, and would nest deeper than Python can follow."""
 _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4}
 _SIGN = 3
 """How closely operators bind, and a minus before one value."""
@@ -122,6 +124,11 @@ def _words_of(text: str) -> list[tuple[str, str]]:
         word = match[kind]
         kind = "name" if kind == "quoted" else kind
         words.append((kind, "^" if word == "**" else word))
+        if len(words) > _MOST_WORDS:
+            raise UsageError(
+                f"The formula '{text[:60]}…' has more than {_MOST_WORDS} words and signs. Make columns of "
+                "what it computes in the table of covariates."
+            )
         offset = match.end()
     return words
 

@@ -161,12 +161,15 @@ def assemblage(sample: SpeciesCounts) -> Floats:
 
 
 def drawn(probabilities: Floats, like: SpeciesCounts, many: int, rng: np.random.Generator) -> SpeciesCounts:
-    """Samples [many, S] of an assemblage, as large as one that was taken."""
+    """Samples [≤ many, S] of an assemblage, as large as one that was taken.
+
+    Those without any species are left out: of such a survey nothing would have been estimated.
+    """
     if like.kind == "abundance":
         counts = rng.multinomial(like.size, probabilities / probabilities.sum(), many)
     else:
         counts = rng.binomial(like.size, np.minimum(probabilities, 1.0), (many, len(probabilities)))
-    return SpeciesCounts(counts.astype(np.int64), like.size, like.kind)
+    return SpeciesCounts(counts[counts.any(axis=1)].astype(np.int64), like.size, like.kind)
 
 
 def _missing_pace(sample: SpeciesCounts) -> Floats:

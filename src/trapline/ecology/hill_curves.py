@@ -210,7 +210,7 @@ def _normal(value: float, anew: Floats, *, least: float = 0.0, most: float = mat
     usable = anew[np.isfinite(anew)]
     if not math.isfinite(value):
         return Estimate(None)
-    if len(usable) < len(anew) / 2:
+    if len(usable) < max(2, len(anew) / 2):
         return Estimate(value)
     half = _Z * float(usable.std(ddof=1))
     return Estimate(value, max(value - half, least), min(value + half, most))
@@ -251,7 +251,7 @@ def _at_coverage(sample: SpeciesCounts, anew: SpeciesCounts, share: float) -> pl
     for order in ORDERS:
         value = _between(sample, order, size)
         again = np.array([_between(one, order, at) for one, at in zip(each, reached, strict=True)])
-        one = _normal(value, again)
+        one = _normal(value, again, least=min(value, 1.0))
         rows.append((order, share, size, one.value, one.low, one.high))
     return pl.DataFrame(rows, schema=["order", "coverage", "size", "estimate", "low", "high"], orient="row")
 

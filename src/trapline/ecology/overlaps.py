@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.ecology.circular import TURN, Floats
-from trapline.ecology.curves import Over, activity_density, choose_over, resampled
+from trapline.ecology.curves import ActivityCurve, Over, activity_density, choose_over, resampled
 from trapline.ecology.overlap_estimators import (
     Estimator,
     binned_dhat4,
@@ -17,12 +18,9 @@ from trapline.ecology.overlap_estimators import (
     choose_estimator,
     overlap_estimates,
 )
-from trapline.ecology.overlap_limits import by_shift, limits, together
+from trapline.ecology.overlap_limits import Made, by_shift, limits, together
 from trapline.ecology.resampling import AT_ONCE, BINS, BinnedDensities, bin_of
 from trapline.metrics import Estimate
-
-IntervalKind = Literal["inverted", "basic0"]
-"""How an interval is made of resamples: the default that covers, or R's usual one, for comparison with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +33,8 @@ class Overlap:
         dhat5: mean over the records of whether their own curve is the lower one.
         estimator: which of the three is to be reported of samples of these sizes.
         sizes: records of each.
-        interval: how the intervals were made of resamples.
+        basic0: of each estimator the interval of R's overlap, for comparison: over records, whatever was
+            drawn for the others.
         over: what was drawn anew for them.
         locations: how many there are among both, where they were drawn.
         resamples: how many were made.
@@ -47,7 +46,7 @@ class Overlap:
     dhat5: Estimate
     estimator: Estimator
     sizes: tuple[int, int]
-    interval: IntervalKind
+    basic0: Mapping[Estimator, Estimate]
     over: Literal["records", "locations"]
     locations: int | None
     resamples: int
@@ -66,7 +65,6 @@ def activity_overlap(
     locations: tuple[npt.NDArray[np.str_], npt.NDArray[np.str_]] | None = None,
     over: Over = "auto",
     resamples: int = 1000,
-    interval: IntervalKind = "inverted",
     compare: int = 0,
     seed: int = 42,
 ) -> Overlap:
@@ -74,8 +72,8 @@ def activity_overlap(
 
     Where records are drawn anew, they are drawn from both curves (smoothed bootstrap); where locations are,
     they are drawn with all their records of both species, as records of one location resemble each other.
-    The default interval is `trapline.ecology.overlap_limits.limits`, since the field's usual one, `basic0` of
-    Meredith & Ridout's R package overlap, does not cover where patterns are much alike.
+    The intervals are of `trapline.ecology.overlap_limits.limits`, since the field's usual one, `basic0` of
+    Meredith & Ridout's R package overlap, does not cover where patterns are much alike; it stands beside.
 
     Args:
         first: times of day of one species, radians [N].
@@ -83,7 +81,6 @@ def activity_overlap(
         locations: of both's records; None where they are not known.
         over: what is drawn anew.
         resamples: how many, at least 100.
-        interval: `inverted`, or `basic0`.
         compare: random exchanges of the test that both are of one pattern; 0 makes none.
         seed: of all that is random.
 
@@ -95,21 +92,30 @@ def activity_overlap(
     drawn = choose_over(over, locations or (None, None))
     curves = [activity_density(sample) for sample in samples]
     sizes = len(samples[0]), len(samples[1])
-    made = together(
-        binned_estimates(*pair) for pair in resampled(curves, locations or (), drawn, resamples, seed)
-    )
+    made = _resampled(curves, locations or (), drawn, resamples, seed)
+    usual = made if drawn == "records" else _resampled(curves, (), "records", resamples, seed)
     known = len(np.unique(np.concatenate(locations))) if locations and drawn == "locations" else None
-    estimates = by_shift(values, made) if interval == "basic0" else limits(values, made, curves, known, seed)
     return Overlap(
-        **estimates,
+        **limits(values, made, curves, known, seed),
         estimator=choose_estimator(sizes),
         sizes=sizes,
-        interval=interval,
+        basic0=by_shift(values, usual),
         over=drawn,
         locations=known,
         resamples=len(made["dhat4"]),
         difference=randomisation_test(*samples, exchanges=compare, seed=seed) if compare else None,
     )
+
+
+def _resampled(
+    curves: Sequence[ActivityCurve],
+    locations: Sequence[npt.NDArray[np.str_]],
+    drawn: Literal["records", "locations"],
+    resamples: int,
+    seed: int,
+) -> Made:
+    """The estimates of samples drawn anew, [≤ resamples] each."""
+    return together(binned_estimates(*pair) for pair in resampled(curves, locations, drawn, resamples, seed))
 
 
 def randomisation_test(first: Floats, second: Floats, *, exchanges: int = 999, seed: int = 42) -> float:

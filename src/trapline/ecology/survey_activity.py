@@ -28,7 +28,7 @@ from trapline.ecology.day_times import (
     choose_species,
     read_day_times,
 )
-from trapline.ecology.overlaps import IntervalKind, Overlap, activity_overlap
+from trapline.ecology.overlaps import Overlap, activity_overlap
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations
@@ -189,7 +189,6 @@ def overlap(
     latitude: float | None = None,
     longitude: float | None = None,
     over: Over = "auto",
-    interval: IntervalKind = "inverted",
     compare: Whole = 0,
     resamples: Count = 1000,
     seed: Whole = 42,
@@ -212,7 +211,6 @@ def overlap(
         latitude: of all records, degrees north, instead.
         longitude: likewise, degrees east.
         over: what is drawn anew for intervals: `records`, `locations`, or `auto`: locations from 10 on.
-        interval: the default, or `basic0`, R's usual one.
         compare: random exchanges of the test that two species have one pattern; 0: no test.
         resamples: for intervals.
         seed: of all that is random.
@@ -244,7 +242,6 @@ def overlap(
                 locations=known,
                 over=over,
                 resamples=resamples,
-                interval=interval,
                 compare=compare,
                 seed=seed,
             )

@@ -121,3 +121,12 @@ def test_a_column_that_follows_from_others_is_named() -> None:
 def test_any_text_is_columns_or_an_error_with_words(text: str) -> None:
     with suppress(TraplineError):
         assert columns(text)
+
+
+@pytest.mark.parametrize("sign", ["^", "+", "/", "-"])
+def test_a_chain_that_never_ends_is_refused_and_no_recursion_error(sign: str) -> None:
+    with pytest.raises(UsageError, match="more than 400 words"):
+        parse_formula(f"I(x{f'{sign}x' * 5000})")
+    longest = parse_formula(f"I(x{f'{sign}x' * 190})")
+    assert longest.columns == ("x",)
+    assert str(longest.terms[1][0]).count("x") == 191

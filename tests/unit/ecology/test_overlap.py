@@ -72,8 +72,8 @@ def test_patterns_made_more_or_less_alike_have_that_overlap(overlap: float) -> N
 def test_the_interval_of_patterns_that_are_one_reaches_one_and_basic0_does_not() -> None:
     rng = np.random.default_rng(5)
     pair = rng.vonmises(2, 3, 50) % TURN, rng.vonmises(2, 3, 60) % TURN
-    ours = activity_overlap(*pair, resamples=200).recommended
-    usual = activity_overlap(*pair, resamples=200, interval="basic0").recommended
+    one = activity_overlap(*pair, resamples=200)
+    ours, usual = one.recommended, one.basic0[one.estimator]
     assert ours.high == 1.0
     assert usual.value == ours.value
     assert usual.high is not None
@@ -122,3 +122,14 @@ def test_one_pattern_is_not_told_apart_and_two_are() -> None:
     assert 0.2 < np.mean(same) < 0.8
     assert min(same) >= 0.01
     assert randomisation_test(FIRST, SECOND, exchanges=99) == 0.01
+
+
+def test_basic0_is_over_records_whatever_the_interval_is_over() -> None:
+    names = (
+        np.resize(np.arange(12).astype(str), len(FIRST)),
+        np.resize(np.arange(12).astype(str), len(SECOND)),
+    )
+    over_records = activity_overlap(FIRST, SECOND, resamples=100)
+    over_locations = activity_overlap(FIRST, SECOND, locations=names, over="locations", resamples=100)
+    assert over_locations.over == "locations"
+    assert over_locations.basic0 == over_records.basic0
