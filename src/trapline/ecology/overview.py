@@ -261,6 +261,8 @@ def overview(
     Raises:
         DataError: there is no record, none has a location, or one is at none of the stations.
     """
+    from threadpoolctl import threadpool_limits
+
     chosen, notes = _chosen(records, species)
     labels = tuple(chosen.table["label"].value_counts(sort=True)["label"])
     operation = camera_operation(stations)
@@ -276,7 +278,9 @@ def overview(
         made.update(own.keys())
         return own
 
-    figures = {name: _bounded(name, one) for name, one in over_draws(chosen, figures_of, count=count).items()}
+    with threadpool_limits(1):  # small matrices: threads only wait for each other
+        combined = over_draws(chosen, figures_of, count=count)
+    figures = {name: _bounded(name, one) for name, one in combined.items()}
     if expected:
         figures = _of_most_draws(figures, made, count, why)
     independent = chosen if expected else independent_records(chosen, interval)
