@@ -123,6 +123,17 @@ def test_without_stations_effort_is_a_guess_and_says_so(report: Run, opened: Ope
     assert set(told["species"][0]["rate"]) == {"estimate", "low", "high"}
 
 
+def test_names_are_text_on_the_page_and_in_its_tables(survey: Path, report: Run) -> None:
+    told = (survey / "records.csv").read_text().replace("<i>hare</i>", "=1+1").replace("\nA,", "\n$\\frac$,")
+    (survey / "records.csv").write_text(told)
+    stations = (survey / "stations.csv").read_text().replace("\nA,", "\n$\\frac$,")
+    (survey / "stations.csv").write_text(stations)
+    assert report("--stations", str(survey / "stations.csv"))[0] == 0
+    assert "$\\frac$" in (survey / "r.html").read_text()
+    with (survey / "r-by-location.csv").open() as file:
+        assert next(csv.reader(file)) == ["location_id", "fox", "'=1+1", "made_of"]
+
+
 def test_options_of_catalogs_are_refused_for_a_table(report: Run) -> None:
     status, _, said = report("--threshold", "0.5")
     assert status == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.arguments import Count, checked
-from trapline.ecology.carried import DRAWS, draws, over_draws
+from trapline.ecology.carried import DRAWS, over_draws
 from trapline.ecology.circular import TURN
 from trapline.ecology.histories import detection_histories
 from trapline.ecology.independence import independent_records
@@ -77,7 +78,7 @@ class EcologyOverview:
 
     Attributes:
         records: as they came, without those that are left out.
-        independent: of them; of expected records those of the first draw.
+        independent: of them; of expected records all, each with its probability.
         stations: where cameras stood; `guessed` if nobody said it.
         operation: of them by day.
         species: the most recorded first.
@@ -260,6 +261,8 @@ def overview(
     Raises:
         DataError: there is no record, none has a location, or one is at none of the stations.
     """
+    from threadpoolctl import threadpool_limits
+
     chosen, notes = _chosen(records, species)
     labels = tuple(chosen.table["label"].value_counts(sort=True)["label"])
     operation = camera_operation(stations)
@@ -268,9 +271,19 @@ def overview(
     asked = _FiguresOf(stations, labels, interval, occasion_days, timezone, resamples)
     why: dict[Hashable, str] = {}
     kept: dict[str, Any] = {}
-    figures = over_draws(chosen, lambda one: _figures(one, asked, why, kept), count=count)
-    one = next(iter(draws(chosen, 1))) if isinstance(chosen, ExpectedRecords) else chosen
-    independent = independent_records(one, interval)
+    made: Counter[Hashable] = Counter()
+
+    def figures_of(one: Records) -> Mapping[Hashable, Estimate]:
+        own = _figures(one, asked, why, kept)
+        made.update(own.keys())
+        return own
+
+    with threadpool_limits(1):  # small matrices: threads only wait for each other
+        combined = over_draws(chosen, figures_of, count=count)
+    figures = {name: _bounded(name, one) for name, one in combined.items()}
+    if expected:
+        figures = _of_most_draws(figures, made, count, why)
+    independent = chosen if expected else independent_records(chosen, interval)
     ordered = sorted(labels, key=lambda label: (-_value(figures[("records", label)]), label))
     locations = list(dict.fromkeys(operation.locations))
     by_location = pl.DataFrame({"location_id": locations}, schema={"location_id": pl.String}).with_columns(
@@ -296,8 +309,53 @@ def overview(
         sun=kept.get("anchors"),
         clock=kept.get("clock", "the camera's clock"),
         draws=count if expected else None,
-        notes=tuple(dict.fromkeys((*independent.notes, *operation.notes, *notes, *kept.get("notes", ())))),
+        notes=tuple(
+            dict.fromkeys(
+                (
+                    *independent.notes,
+                    *operation.notes,
+                    *notes,
+                    *kept.get("notes", ()),
+                    *_of_curves(why),
+                )
+            )
+        ),
     )
+
+
+_SHARES = ("naive", "psi", "p", "completeness")
+"""Figures that are between 0 and 1; an interval that is combined of draws does not know it."""
+
+
+def _bounded(name: Hashable, one: Estimate) -> Estimate:
+    if not isinstance(name, tuple) or name[0] not in _SHARES:
+        return one
+    return replace(
+        one,
+        low=None if one.low is None else max(0.0, one.low),
+        high=None if one.high is None else min(1.0, one.high),
+    )
+
+
+def _of_most_draws(
+    figures: Mapping[Hashable, Estimate], made: Counter[Hashable], count: int, why: dict[Hashable, str]
+) -> _Figures:
+    """Without models and curves that most draws do not have; of which some lack it, `why` says so.
+
+    The others are draws in which the species happens to be: their mean alone says too much of a rare one.
+    """
+    kept: _Figures = {}
+    for name, one in figures.items():
+        kind, label = (name[0], name[1:2]) if isinstance(name, tuple) else (name, ())
+        share = f"{made[name]} of {count} draws of the labels"
+        if kind in ("psi", "p", "density") and made[name] < count:
+            of = "activity" if kind == "density" else "psi"
+            if 2 * made[name] < count:
+                why[(of, *label)] = f"only {share} have records enough"
+                continue
+            why[(f"of {of}", *label)] = f"The figures are of the {share} that have records enough."
+        kept[name] = one
+    return kept
 
 
 def _chosen(records: Records, species: Sequence[str]) -> tuple[Records, list[str]]:
@@ -363,7 +421,7 @@ def _occupancy(records: Records, label: str, asked: _FiguresOf, why: dict[Hashab
         why[("psi", label)] = str(error)
         return {}
     if fit.notes:
-        why[("of model", label)] = "; ".join(fit.notes)
+        why[("of model", label)] = " ".join(f"{note.removesuffix('.')}." for note in fit.notes)
     return {("psi", label): fit.psi, ("p", label): fit.p}
 
 
@@ -440,13 +498,23 @@ def _species(
         naive=figures[("naive", label)],
         psi=psi,
         p=figures.get(("p", label)),
-        of_model=why.get(("of model", label)) if psi is not None else None,
+        of_model=(" ".join(filter(None, (why.get((of, label)) for of in ("of model", "of psi")))) or None)
+        if psi is not None
+        else None,
         no_model=why.get(("psi", label), "there is no record") if psi is None else None,
         activity=_table_of(curve, [at * 24 / len(curve) for at in range(len(curve))], "hour", "density"),
         no_activity=None
         if curve
         else why.get(("activity", label), why.get("activity", "no record of it has a time of day")),
     )
+
+
+def _of_curves(why: Mapping[Hashable, str]) -> list[str]:
+    return [
+        f"activity of {name[1]}: {words}"
+        for name, words in why.items()
+        if isinstance(name, tuple) and name[0] == "of activity"
+    ]
 
 
 def _accumulation(figures: Mapping[Hashable, Estimate], sizes: list[tuple[int, str]]) -> pl.DataFrame | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -223,9 +223,9 @@ def _expected(
     media = _media(catalog)
     human = pl.col("observer").str.starts_with("human").fill_null(value=False)
     certain = _records(rows.filter(human), catalog, sources.kind)
-    told = rows.join(media.select("media_id", "event"), on="media_id", maintain_order="left")
-    decided = told.filter(human)["event"].unique()
-    of_events = _by_event(predicted, catalog, sources.kind)
+    spoken, decided = _spoken(rows.filter(human), certain, media)
+    open_ones = predicted if predicted.level == "event" else _without_media(predicted, spoken)
+    of_events = _by_event(open_ones, catalog, sources.kind)
     of_events = of_events.filter(~pl.col("event").is_in(decided.implode()))
     labels = [name for name in predicted.labels if sources.kind(name) != "blank"]
     long = of_events.unpivot(labels, index="event", variable_name="label", value_name="probability")
@@ -253,6 +253,25 @@ def _expected(
     return ExpectedRecords(table, "probabilities", catalog.source, tuple(notes), exclusive)
 
 
+def _spoken(own: pl.DataFrame, certain: pl.DataFrame, media: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """Media of which people speak, and events that they have decided by that.
+
+    Of these something is seen in a media, or people speak of all: a photo that is blank says nothing of the
+    others.
+    """
+    spoken = own["media_id"].unique()
+    keyed = media.select("media_id", "event", pl.coalesce("event_id", "event").alias("event_id"))
+    told = keyed.group_by("event").agg(
+        (pl.col("media_id").is_in(spoken.implode())).all().alias("whole"),
+        pl.col("event_id").is_in(certain["event_id"].implode()).any().alias("seen"),
+    )
+    return spoken, told.filter(pl.col("whole") | pl.col("seen"))["event"]
+
+
+def _without_media(predictions: Predictions, media: pl.Series) -> Predictions:
+    return replace(predictions, table=predictions.table.filter(~pl.col("media_id").is_in(media.implode())))
+
+
 def predicted_media(predictions: Predictions, catalog: Catalog) -> Catalog:
     """The media of a catalog that predictions are of, by themselves or by their events."""
     media, events = (predictions.table[name].drop_nulls().implode() for name in ("media_id", "event_id"))
@@ -277,7 +296,7 @@ def _silent(predicted: Predictions) -> int:
 
 def _by_event(predicted: Predictions, catalog: Catalog, kind: _KindOf) -> pl.DataFrame:
     """`event` and a column a label, of events with an answer; of photos that are pooled the least blank."""
-    if predicted.level != "event" and predicted.facts.pooled is None:
+    if predicted.level != "event" and predicted.facts.pooled is None and len(predicted):
         predicted = pool_events(predicted, catalog, rows="event")
     table = predicted.ok
     if predicted.level == "event":

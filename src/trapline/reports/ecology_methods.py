@@ -42,7 +42,7 @@ def _figures(o: EcologyOverview) -> str:
             "Occupancy and detection were estimated by single-season models with constant parameters by "
             "maximum likelihood (MacKenzie et al. 2002) of histories of "
             f"{o.occasion_days}-day occasions from each station's first day, with 95 % Wald intervals on the "
-            "logit scale."
+            "logit scale, or by profile likelihood where the estimate is at a boundary."
         )
     if any(one.activity is not None for one in o.species):
         sun = (

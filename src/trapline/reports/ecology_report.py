@@ -90,7 +90,7 @@ def _write_table(table: pl.DataFrame, page: Path, name: str) -> Path:
     texts = [column for column, kind in table.schema.items() if kind == pl.String]
     safe = table.with_columns(
         pl.col(column).map_elements(harmless_cell, return_dtype=pl.String) for column in texts
-    )
+    ).rename(harmless_cell)  # labels are names of columns
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_whole(path) as partial:
         safe.write_csv(partial, null_value="NA", datetime_format="%Y-%m-%d %H:%M:%S")
@@ -117,7 +117,8 @@ def _effort(overview: EcologyOverview) -> Any:
         np.linspace(0, len(operation.dates) - 1, min(6, len(operation.dates))).round().astype(int)
     )
     axes.set_xticks(ticks, [operation.dates[tick].isoformat() for tick in ticks])
-    axes.set_yticks(range(rows) if named else [], [_cut(name) for name in operation.names] if named else [])
+    names = [_cut(name) for name in operation.names] if named else []
+    axes.set_yticks(range(len(names)), names, parse_math=False)  # a name may hold dollars
     style_axes(axes)
     worked = float(np.nansum(operation.days))
     return as_svg(figure, "effort", f"Camera operation of {rows} stations by day, {worked:,.0f} days in all")
@@ -154,6 +155,7 @@ def _place_map(overview: EcologyOverview) -> Any:
                 textcoords="offset points",
                 color=COLOURS["ink"],
                 fontsize=8,
+                parse_math=False,
             )
     _scale_bar(axes, x, y, span)
     axes.set_aspect("equal")

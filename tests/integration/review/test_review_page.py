@@ -169,12 +169,31 @@ def test_individuals_are_told_in_a_few_words(reviewer: Callable[..., Reviewer]) 
     deer = {"label": "roe deer", "count": 2, "life_stage": "adult", "sex": "female", "behaviour": None}
     young = {"label": "roe deer", "count": 3, "life_stage": "juvenile", "sex": None}
     assert kept["labels"] == [deer, {**young, "behaviour": "feeding at dusk"}]
-    ann.press("Backspace", "'")
+    ann.press("Backspace")
+    ann.page.wait_for_selector("#filled .chip >> text=juvenile feeding at dusk")
+    ann.press("'")
     assert ann.page.input_value("#alike-words") == "2 adult female, 3 juvenile feeding at dusk"
     ann.page.fill("#alike-words", "")
     ann.page.keyboard.press("Enter")
     ann.press("Enter")
     assert ann.kept()[-1]["labels"] == [{**dict.fromkeys(deer), "label": "roe deer"}]
+
+
+def test_what_cannot_be_meant_of_individuals_is_told(reviewer: Callable[..., Reviewer]) -> None:
+    ann = reviewer()
+    ann.press("r", "2", "'")
+    for typed, odd in (("2 males and 1 female", "1"), ("2.5 a", "2.5"), ("0 a", "0"), ("a f m", "m")):
+        ann.page.fill("#alike-words", typed)
+        ann.page.keyboard.press("Enter")
+        said = ann.page.evaluate("document.getElementById('alike-words').validationMessage")
+        assert said.startswith(f"“{odd}” is too much")
+        assert ann.page.is_visible("#alike-words")
+    ann.page.fill("#alike-words", "2 males; 1 f, 3 sub-adults, 1 female")
+    ann.page.keyboard.press("Enter")
+    ann.page.wait_for_selector("#filled .chip >> text=subadult")
+    ann.press("Enter")
+    told = [(one["count"], one["life_stage"], one["sex"]) for one in ann.kept()[0]["labels"]]
+    assert told == [(2, None, "male"), (2, None, "female"), (3, "subadult", None)]
 
 
 def test_chosen_frames_are_decided_alone_and_the_others_are_next(reviewer: Callable[..., Reviewer]) -> None:

@@ -68,6 +68,21 @@ def test_what_is_not_known_of_labels_widens_every_interval() -> None:
     assert unsure.by_location["fox"].sum() == pytest.approx(other.records)
 
 
+def test_shares_stay_shares_and_models_of_few_draws_are_left_out() -> None:
+    often, rare = table(4, 0.9), table(1, 0.3, "lynx").head(1)
+    records = ExpectedRecords(pl.concat([often, rare]), "probabilities", "a card")
+    made = overview(records, stations(5), count=6)
+    fox, lynx = made.species
+    for share in (fox.naive, fox.psi, fox.p, made.completeness):
+        assert share is not None
+        assert share.high is None or share.high <= 1
+    assert lynx.psi is None
+    assert lynx.records == pytest.approx(2 / 6)
+    assert "only 2 of 6 draws" in str(lynx.no_model)
+    assert made.tables()["records"]["probability"].to_list().count(0.3) == 1  # all that may be, no one draw
+    assert not any("are independent" in note for note in made.notes)
+
+
 def test_sections_that_the_data_do_not_allow_say_why() -> None:
     records = Records(table(1, None))
     made = overview(records, guess_stations(records))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -117,6 +118,31 @@ def test_expected_records_are_of_what_nobody_decided() -> None:
     assert any("errors were independent" in note for note in records.notes)
     alone = records_of(answers, media, made_of="probabilities", observers=["model"])
     assert alone.table.filter(event_id="e1")["probability"].round(3).to_list() == [0.2, 0.8]
+
+
+@pytest.mark.parametrize("level", ["media", "event"])
+def test_a_photo_that_people_call_blank_says_nothing_of_the_others_of_its_event(level: str) -> None:
+    rows: list[dict[str, Any]] = [
+        {"event_id": "e1", "labels": ["blank"]},
+        {"event_id": "e1", "labels": None},
+        {"event_id": "e2", "labels": ["blank"]},
+        {"event_id": "e2", "labels": ["blank"]},
+        {"event_id": "e3", "labels": ["fox"]},
+        {"event_id": "e3", "labels": None},
+    ]
+    media = catalog(rows)
+    answers = predicted(media, [[0.1, 0.9, 0.0]] * 3, "single-label")
+    if level == "media":
+        each = catalog([{**row, "event_id": f"m{at}"} for at, row in enumerate(rows)])
+        numbers = [[0.1, 0.1, 0.8]] + [[0.1, 0.9, 0.0]] * 5
+        of_media = predicted(each, numbers, "single-label")
+        table = of_media.table.with_columns(media_id="event_id", event_id=pl.lit(None, pl.String))
+        answers = replace(of_media, table=table, level="media")
+    records = records_of(answers, media, made_of="probabilities")
+    rounded = records.table.select("event_id", "label", pl.col("probability").round(3)).rows()
+    assert rounded == [("e1", "fox", 0.9), ("e3", "fox", None)]
+    whole = media.with_table(media.table.with_columns(labels=pl.Series([["blank"]] * 6)))
+    assert records_of(answers, whole, made_of="probabilities").table.is_empty()
 
 
 def test_effort_is_of_the_media_that_were_predicted() -> None:

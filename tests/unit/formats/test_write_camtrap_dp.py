@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from trapline.catalog import Catalog
+from trapline.catalog import INDIVIDUAL, INDIVIDUALS, Catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import read, write
 from trapline.formats.camtrap_dp_schema import TABLES, columns, table_schema
@@ -81,6 +81,37 @@ def test_a_package_is_valid_by_the_standards_schemas(
     for name in TABLES:
         header = (tmp_path / "dp" / f"{name}.csv").read_text("utf-8").splitlines()[0]
         assert header == ",".join(columns(name))
+
+
+def test_individuals_are_observations_of_their_own_and_valid(scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    told = [("fox", 2, "adult", "female", "=feeding"), ("fox", 3, "juvenile", None, None)]
+    one = [
+        {"label": n, "count": c, "life_stage": a, "sex": s, "behaviour": b, "of_event": False}
+        for n, c, a, s, b in told
+    ]
+    rows = made.catalog.table.with_columns(
+        pl.Series("labels", [["fox"]] * len(made.catalog)),
+        pl.Series(INDIVIDUALS, [one] * len(made.catalog), dtype=pl.List(INDIVIDUAL)),
+    )
+    options = made.options["camtrap-dp"]
+    catalog = made.catalog.with_table(rows)
+    write(None, catalog, tmp_path / "dp", format="camtrap-dp", taxonomy=made.taxonomy, **options)
+    assert problems(tmp_path / "dp") == []
+    rows_of = table(tmp_path / "dp", "observations")
+    fields = ("count", "lifeStage", "sex", "behavior")
+    assert {tuple(row[name] for name in fields) for row in rows_of} == {
+        ("2", "adult", "female", "=feeding"),
+        ("3", "juvenile", "", ""),
+    }
+    assert len({row["observationID"] for row in rows_of}) == len(rows_of)
+    options = made.options["wildlife-insights"]
+    write(None, catalog, tmp_path / "wi", format="wildlife-insights", taxonomy=made.taxonomy, **options)
+    fields = ("number_of_objects", "age", "sex", "behavior")
+    assert {tuple(row[name] for name in fields) for row in table(tmp_path / "wi", "images")} == {
+        ("2", "Adult", "Female", "=feeding"),
+        ("3", "Juvenile", "", ""),
+    }
 
 
 def test_the_validation_of_this_test_finds_what_is_wrong(scene: Any, tmp_path: Path) -> None:

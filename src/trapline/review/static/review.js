@@ -6,7 +6,7 @@ import { Closer } from "./closer.js";
 import { showFigures } from "./figures.js";
 import { Frames, pictureOf } from "./frames.js";
 import { Grid } from "./grid.js";
-import { asTyped, described, told } from "./individuals.js";
+import { asTyped, described, told, wrong } from "./individuals.js";
 import { KEYS, commandOf, shown } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { showDisagreements, showPast } from "./past.js";
@@ -149,6 +149,7 @@ function describe(label = view.answer.labels.at(-1)?.label) {
   byId("individuals").dataset.label = label;
   byId("described").textContent = nameOf(label);
   byId("alike-words").value = asTyped(view.answer.labels.filter(one => one.label === label));
+  byId("alike-words").setCustomValidity("");
   byId("individuals").showModal();
 }
 
@@ -521,6 +522,7 @@ function listen() {
     if (byId("remark").returnValue === "keep") edit({ ...view.answer, remark: byId("words").value.trim() || null });
     focusAnswer();
   });
+  byId("alike-words").addEventListener("input", () => byId("alike-words").setCustomValidity(wrong(byId("alike-words").value)));
   byId("individuals").addEventListener("close", () => {
     const { dataset: { label }, returnValue } = byId("individuals");
     if (returnValue === "keep" && view) edit(answers.describing(view.answer, label, told(byId("alike-words").value)));
