@@ -45,7 +45,7 @@ class LabelThresholds:
     def describe(self) -> str:
         """For people: what they are, and which labels or ranks are no answers."""
         own = self.labels if self.ranks is None else self.ranks
-        never = [name for name, value in own.items() if value == _NEVER]
+        never = [name for name, value in own.items() if value == _NEVER and not self.of_model]
         left = (
             f"; no threshold of {name_some(never)} reaches what was wanted: never an answer" if never else ""
         )
