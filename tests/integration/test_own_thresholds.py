@@ -111,6 +111,19 @@ def test_an_option_of_another_export_is_refused(chosen: Predictions, run: Run) -
         assert "--int8 only" in err
 
 
+def test_a_table_that_somebody_edited_is_read_with_care(chosen: Predictions, tmp_path: Path) -> None:
+    table = pl.read_csv(tmp_path / "t.csv", infer_schema=False)
+    twice = table.filter(pl.col("of") == "label", pl.col("name") == "lynx", pl.col("chosen").is_not_null())
+    edited = {
+        r"lines \d+ and \d+: 'lynx' has two thresholds": pl.concat([table, twice]),
+        "level media, event or box, not 'photo'": table.with_columns(level=pl.lit("photo")),
+    }
+    for message, changed in edited.items():
+        changed.write_csv(tmp_path / "edited.csv")
+        with pytest.raises(DataError, match=message):
+            api.export_thresholds("model.onnx", "own.onnx", thresholds="edited.csv")
+
+
 def test_thresholds_of_events_are_those_of_events_where_a_model_answers_for_both(
     chosen: Predictions, run: Run, tmp_path: Path
 ) -> None:

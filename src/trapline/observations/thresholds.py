@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 
@@ -117,6 +118,8 @@ def with_thresholds(card: Card, fingerprint: str, path: Path) -> Card:
     rows = _read(path)
     _refuse_model(path, rows, fingerprint)
     labels, level = _of_labels(path, rows, card.labels), rows["level"][0]
+    if level not in get_args(ChosenLabels.model_fields["level"].annotation):
+        raise DataError(f"{path}: answers are of the level media, event or box, not '{level}'.")
     made_by = rows["made_by"][0] if "made_by" in rows.columns else None
     pooled = level in ("media", "event") and made_by == facts_of_pooled(card, level).made_by
     if not pooled and (level == "event" or made_by != facts_of_card(card).made_by):
@@ -208,4 +211,8 @@ def _chosen(path: Path, rows: pl.DataFrame) -> dict[str, float]:
         raise DataError(
             f"{path}, line {bad['_line'][0]}: '{bad['threshold'][0]}' is no threshold between 0 and 1."
         )
+    twice = rows.filter(rows["name"].is_duplicated())
+    if not twice.is_empty():
+        lines = f"lines {twice['_line'][0]} and {twice['_line'][1]}"
+        raise DataError(f"{path}, {lines}: '{twice['name'][1]}' has two thresholds. Leave one of them.")
     return dict(zip(rows["name"], values.fill_null(_NEVER), strict=True))
