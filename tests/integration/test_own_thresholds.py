@@ -14,6 +14,7 @@ from trapline.catalog import Catalog
 from trapline.ecology import records_of
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, ModelFile
+from trapline.observations import with_thresholds
 from trapline.prediction import Predictions, pool_events
 from trapline.serving.answers import RequestPhoto, answer, as_document, describe
 
@@ -122,6 +123,20 @@ def test_a_table_that_somebody_edited_is_read_with_care(chosen: Predictions, tmp
         changed.write_csv(tmp_path / "edited.csv")
         with pytest.raises(DataError, match=message):
             api.export_thresholds("model.onnx", "own.onnx", thresholds="edited.csv")
+
+
+def test_a_model_of_whole_events_has_thresholds_of_its_own_answers(
+    chosen: Predictions, tmp_path: Path
+) -> None:
+    table = pl.read_csv(tmp_path / "t.csv", infer_schema=False).with_columns(level=pl.lit("event"))
+    table.write_csv(tmp_path / "e.csv")
+    card = ModelFile(tmp_path / "model.onnx").card
+    of_events = card.model_copy(update={"batch": "event"})
+    own = with_thresholds(of_events, chosen.model, tmp_path / "e.csv").chosen_labels
+    assert own is not None
+    assert (own.level, own.pooled) == ("event", False)
+    with pytest.raises(DataError, match="not of this model's own answers"):
+        with_thresholds(card, chosen.model, tmp_path / "e.csv")
 
 
 def test_thresholds_of_events_are_those_of_events_where_a_model_answers_for_both(

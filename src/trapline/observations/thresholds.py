@@ -122,7 +122,8 @@ def with_thresholds(card: Card, fingerprint: str, path: Path) -> Card:
         raise DataError(f"{path}: answers are of the level media, event or box, not '{level}'.")
     made_by = rows["made_by"][0] if "made_by" in rows.columns else None
     pooled = level in ("media", "event") and made_by == facts_of_pooled(card, level).made_by
-    if not pooled and (level == "event" or made_by != facts_of_card(card).made_by):
+    answers_so = level != "event" or card.batch == "event"
+    if not pooled and not (answers_so and made_by == facts_of_card(card).made_by):
         raise DataError(
             f"The thresholds of {path} are not of this model's own answers, nor of these as it pools "
             "them: they were calibrated, combined, weighed, shifted or pooled otherwise, or the table is of "
