@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -35,7 +35,7 @@ class _GroupCounts:
     """Counts by group, in whose fields of other names than `label_…` the groups come first."""
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(*(own + theirs for own, theirs in zip(_each(self), _each(other), strict=True)))
+        return replace(self, **{name: values + vars(other)[name] for name, values in vars(self).items()})
 
     def moved(self, to: Counts, number: int) -> Self:
         """The same with the groups at other indices, of `number` groups."""
@@ -43,7 +43,7 @@ class _GroupCounts:
             name: values if name.startswith("label_") else _moved(values, to, number)
             for name, values in vars(self).items()
         }
-        return type(self)(**moved)
+        return replace(self, **moved)
 
 
 @dataclass
@@ -113,10 +113,6 @@ class BlankCounts(_GroupCounts):
     boxed: Counts
     label_lost: Counts
     label_media: Counts
-
-
-def _each(counts: _GroupCounts) -> list[Counts]:
-    return list(vars(counts).values())
 
 
 def _moved(values: Counts, to: Counts, number: int) -> Counts:
