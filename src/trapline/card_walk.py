@@ -106,7 +106,7 @@ def walk_card(
         DataError: there is no photo, or whatever a step finds wrong.
         SourceGoneError: the photos cannot be read, or no longer.
     """
-    from trapline.observations import gather
+    from trapline.observations import describe_thresholds, gather
 
     report("read the card", 0, 1, "")
     catalog = _read(source, options.format)
@@ -130,7 +130,9 @@ def walk_card(
     figures = _figures(sources, model, options, report)
     again = _command_again(source, folder, model, options)
     few = [] if answers is None else list(answers.facts.few_locations)
-    for sentence in few:
+    limits = describe_thresholds(sources.thresholds, answers)
+    doubts += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in limits]
+    for sentence in [*few, *limits]:
         say(sentence)
     page = _write_page(figures, folder, doubts, few, again, options)
     return CardWalk(folder, page, tuple(folder / name for name in TABLES), saved, observations, figures)

@@ -11,8 +11,10 @@ from PIL import Image
 
 from trapline import api
 from trapline.catalog import Catalog
+from trapline.ecology import records_of
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, ModelFile
+from trapline.observations import with_thresholds
 from trapline.prediction import Predictions, pool_events
 from trapline.serving.answers import RequestPhoto, answer, as_document, describe
 
@@ -66,6 +68,11 @@ def test_thresholds_go_into_the_model_file_and_are_taken_from_there(
     assert (one_for_all.table["label"].null_count(), one_for_all.facts.thresholds) == (0, {})
     report = api.write("q.parquet", "all.parquet", tmp_path / "s.csv", format="summary", observers=["model"])
     assert "as the model has them" in report.notes[0]
+    assert report.notes[0].count("never an answer") <= 1
+    half = api.write(
+        "q.parquet", "all.parquet", tmp_path / "h.csv", format="summary", observers=["model"], threshold=0.99
+    )
+    assert "at least 0.99" in " ".join(half.notes)
     model = ModelFile(tmp_path / "own.onnx")
     photos = [RequestPhoto((tmp_path / f"{number}.png").read_bytes()) for number in range(4)]
     shown = [as_document(one, model)["labels"] for one in answer(model, photos)]
@@ -83,10 +90,53 @@ def test_thresholds_of_other_answers_are_not_taken_and_that_is_told(
     assert api.observe(pooled, catalog, observers=["model"]).table["label"].null_count() == 0
     report = api.write(pooled, catalog, tmp_path / "s.csv", format="summary", observers=["model"])
     assert "made otherwise" in report.notes[0]
+    (tmp_path / "Oak").mkdir()
+    for number in range(3):
+        (tmp_path / f"{number}.png").rename(tmp_path / "Oak" / f"{number}.png")
+    made = api.card("Oak", tmp_path / "out", model="own.onnx")
+    assert "made otherwise" in made.page.read_text()
+    for threshold, told in ((None, "made otherwise"), (0.5, "threshold 0.5")):
+        records = records_of(pooled, catalog, threshold=threshold, observers=["model"])
+        assert told in records.notes[1]
     with pytest.raises(DataError, match=r"are of the model .*, and this is"):
         api.export_thresholds("own.onnx", "again.onnx", thresholds="t.csv")
     with pytest.raises(UsageError, match="chosen for its probabilities as they are"):
         api.recalibrate("own.onnx", catalog, "again.onnx")
+
+
+def test_an_option_of_another_export_is_refused(chosen: Predictions, run: Run) -> None:
+    asked = ("export", "model.onnx", "--thresholds", "t.csv", "-o", "own.onnx")
+    for option in (("--seven-bits",), ("--calibrate", "all.parquet"), ("--media", "9"), ("--seed", "1")):
+        status, _, err = run(*asked, *option)
+        assert status == 2
+        assert "--int8 only" in err
+
+
+def test_a_table_that_somebody_edited_is_read_with_care(chosen: Predictions, tmp_path: Path) -> None:
+    table = pl.read_csv(tmp_path / "t.csv", infer_schema=False)
+    twice = table.filter(pl.col("of") == "label", pl.col("name") == "lynx", pl.col("chosen").is_not_null())
+    edited = {
+        r"lines \d+ and \d+: 'lynx' has two thresholds": pl.concat([table, twice]),
+        "level media, event or box, not 'photo'": table.with_columns(level=pl.lit("photo")),
+    }
+    for message, changed in edited.items():
+        changed.write_csv(tmp_path / "edited.csv")
+        with pytest.raises(DataError, match=message):
+            api.export_thresholds("model.onnx", "own.onnx", thresholds="edited.csv")
+
+
+def test_a_model_of_whole_events_has_thresholds_of_its_own_answers(
+    chosen: Predictions, tmp_path: Path
+) -> None:
+    table = pl.read_csv(tmp_path / "t.csv", infer_schema=False).with_columns(level=pl.lit("event"))
+    table.write_csv(tmp_path / "e.csv")
+    card = ModelFile(tmp_path / "model.onnx").card
+    of_events = card.model_copy(update={"batch": "event"})
+    own = with_thresholds(of_events, chosen.model, tmp_path / "e.csv").chosen_labels
+    assert own is not None
+    assert (own.level, own.pooled) == ("event", False)
+    with pytest.raises(DataError, match="not of this model's own answers"):
+        with_thresholds(card, chosen.model, tmp_path / "e.csv")
 
 
 def test_thresholds_of_events_are_those_of_events_where_a_model_answers_for_both(

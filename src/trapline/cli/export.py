@@ -75,8 +75,10 @@ def run(
     tf_input: common.TfInput = None,
     tf_output: common.TfOutput = None,
     tf_range: common.TfRange = None,
-    media: Annotated[int, typer.Option(min=1, help="Training photos that ranges are read from.")] = 200,
-    seed: common.Seed = 42,
+    media: Annotated[
+        int | None, typer.Option(min=1, help="int8: training photos that ranges are read from [200].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="int8: seed of the choice of photos [42].")] = None,
     force: common.Force = False,
     json: common.Json = False,
 ) -> None:
@@ -98,6 +100,8 @@ def run(
         raise UsageError(
             "--layout, --side, --channels, --licence and --categories say something of --detector only."
         )
+    if not int8 and (seven_bits or (calibrate, media, seed) != (None, None, None)):
+        raise UsageError("--calibrate, --media, --seed and --seven-bits say something of --int8 only.")
     if format is not None:
         from trapline.models import TfSignature
 
@@ -122,7 +126,14 @@ def run(
         return
     if calibrate is None:
         raise UsageError("--int8 needs the photos of the training: --calibrate CATALOG.")
-    done = api.export(model, output, calibrate=calibrate, media=media, seven_bits=seven_bits, seed=seed)
+    done = api.export(
+        model,
+        output,
+        calibrate=calibrate,
+        media=200 if media is None else media,
+        seven_bits=seven_bits,
+        seed=42 if seed is None else seed,
+    )
     _show_int8(done, json)
 
 

@@ -13,7 +13,7 @@ from trapline.arguments import checked
 from trapline.catalog import ATTRIBUTES, Catalog, describe_impossible_times, event_key
 from trapline.ecology.records import RECORDS, MadeOf, Records
 from trapline.errors import DataError, UsageError
-from trapline.observations import Observations, gather
+from trapline.observations import Observations, describe_thresholds, gather
 from trapline.prediction import Predictions, are_predictions, pool_events
 from trapline.taxonomy import BLANK, Kind, Taxonomy, default_kind
 
@@ -108,7 +108,8 @@ def records_of(
         predictions = source if isinstance(source, Predictions) and chosen == "threshold" else None
         sources = gather(predictions, media, taxonomy=taxonomy, thresholds=thresholds, observers=observers)
         observations, kind = sources.observe(threshold), sources.kind
-        notes = [_limit(observations) if sources.thresholds is None else sources.thresholds.describe()]
+        own = describe_thresholds(sources.thresholds, predictions) if threshold is None else []
+        notes = own or [_limit(observations)]
         notes += [] if predictions is None else _unpredicted(predictions, media)
     rows = observations.per_media(media)
     if chosen == "decisions":

@@ -358,10 +358,12 @@ def _of_events(
     base = Calibration(exclusive=card.calibration.exclusive)
     methods = card.event.model_copy(update={"calibration": base})
 
-    def pooled(calibration: Calibration) -> Floats:
+    def pooled_so(calibration: Calibration, how: EventPooling) -> Floats:
         media = apply_calibration(logits[events.rows], calibration, card.task, card.labels)
-        made = apply_pooling(media, events.weights, events.codes, methods, card.task, card.labels)
-        return pooled_logits(made, event_form(base, card.task))
+        return apply_pooling(media, events.weights, events.codes, how, card.task, card.labels)
+
+    def pooled(calibration: Calibration) -> Floats:
+        return pooled_logits(pooled_so(calibration, methods), event_form(base, card.task))
 
     current = card.event.calibration
     if current.exclusive != base.exclusive:  # of an older version, which read each label by itself
@@ -371,7 +373,7 @@ def _of_events(
         own, keys = events.truth[inside], events.keys[inside]
         return fit_again(method, values[inside], own, current, card.task, card.labels, keys)
 
-    old = apply_calibration(pooled(card.calibration), current, card.task, card.labels)
+    old = pooled_so(card.calibration, card.event)
     new = old.copy()
     for fold, calibration in fits.of_others.items():
         inside, values = events.folds == fold, pooled(calibration)

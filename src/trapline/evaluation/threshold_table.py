@@ -32,13 +32,8 @@ def write_thresholds(subjects: Sequence[SubjectThresholds], whose: Sequence[str]
     table.writerow(COLUMNS)
     for one in subjects:
         for point in one.curve:
-            counts = [
-                _cell(point.answered),
-                point.answers,
-                point.right,
-                _cell(point.precision),
-                _cell(point.recall),
-            ]
+            shares = map(_cell, (point.precision, point.recall))
+            counts = (_cell(point.answered), point.answers, point.right, *shares)
             table.writerow([one.of, one.name, _cell(point.threshold), *counts, *[""] * 6, *whose])
         table.writerow([*_chosen_cells(one, one.chosen), *whose])
     replace_text(path, as_listed(text.getvalue()))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,23 @@ SAID_FROM = 0.5
 
 
 @dataclass
-class SubjectCounts:
+class _GroupCounts:
+    """Counts by group, in whose fields of other names than `label_…` the groups come first."""
+
+    def __add__(self, other: Self) -> Self:
+        return replace(self, **{name: values + vars(other)[name] for name, values in vars(self).items()})
+
+    def moved(self, to: Counts, number: int) -> Self:
+        """The same with the groups at other indices, of `number` groups."""
+        moved = {
+            name: values if name.startswith("label_") else _moved(values, to, number)
+            for name, values in vars(self).items()
+        }
+        return replace(self, **moved)
+
+
+@dataclass
+class SubjectCounts(_GroupCounts):
     """Of one label, rank, or all together.
 
     Attributes:
@@ -70,16 +87,9 @@ class SubjectCounts:
             support=np.bincount(groups[support], minlength=number).astype(np.int64),
         )
 
-    def __add__(self, other: SubjectCounts) -> SubjectCounts:
-        return SubjectCounts(*(own + theirs for own, theirs in zip(_each(self), _each(other), strict=True)))
-
-    def moved(self, to: Counts, number: int) -> SubjectCounts:
-        """The same with the groups at other indices, of `number` groups."""
-        return SubjectCounts(*(_moved(values, to, number) for values in _each(self)))
-
 
 @dataclass
-class BlankCounts:
+class BlankCounts(_GroupCounts):
     """What goes with the blanks: media that are said to be blank from each threshold on.
 
     Attributes:
@@ -103,22 +113,6 @@ class BlankCounts:
     boxed: Counts
     label_lost: Counts
     label_media: Counts
-
-    def __add__(self, other: BlankCounts) -> BlankCounts:
-        values = [own + theirs for own, theirs in zip(_each(self), _each(other), strict=True)]
-        return BlankCounts(*values)
-
-    def moved(self, to: Counts, number: int) -> BlankCounts:
-        """The same with the groups at other indices, of `number` groups."""
-        by_label = ("label_lost", "label_media")
-        values = {
-            name: one if name in by_label else _moved(one, to, number) for name, one in vars(self).items()
-        }
-        return BlankCounts(**values)
-
-
-def _each(counts: SubjectCounts | BlankCounts) -> list[Counts]:
-    return list(vars(counts).values())
 
 
 def _moved(values: Counts, to: Counts, number: int) -> Counts:
@@ -170,12 +164,13 @@ class ThresholdTallies:
         if self.together is None:
             self.together, self.labels, self.blank, self.media = together, labels, parts, media
             return
-        to = np.arange(len(self.media))
-        self.together = self.together.moved(to, number) + together
-        self.labels = [own.moved(to, number) + one for own, one in zip(self.labels, labels, strict=True)]
-        if parts is not None and self.blank is not None:
-            self.blank = self.blank.moved(to, number) + parts
-        self.media = _moved(self.media, to, number) + media
+        before = self.reordered(np.arange(len(self.media)), number)
+        assert before.together is not None
+        self.together = before.together + together
+        self.labels = [own + one for own, one in zip(before.labels, labels, strict=True)]
+        if parts is not None and before.blank is not None:
+            self.blank = before.blank + parts
+        self.media = before.media + media
 
     def reordered(self, to: Counts, number: int) -> ThresholdTallies:
         """The same with the groups at other indices."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trapline.metrics import FEW_LOCATIONS, TEMPERATURES
+from trapline.metrics import FEW_LOCATIONS, TEMPERATURES, least_locations
 from trapline.models.answer_choices import choose_by_share, describe_answers, describe_units
 from trapline.models.card import Card
 from trapline.models.new_locations import MeasuredAt
 from trapline.taxonomy import AnswerShare
 
+_WITHOUT_PROMISE = (
+    "say how many photos to answer, now (predict --answer 80%) or in training (--set taxa.answer=80%): the "
+    "promise that then holds is told."
+)
 MORE_ANSWERS = (
     "Train with --folds 5, which judges on all photos (where locations are not known, with --set "
-    "fold_by=event too; taxa.solver=adam takes no folds: give it more validation locations). Or say how many "
-    "photos to answer, now (predict --answer 80%) or in training (--set taxa.answer=80%): the promise that "
-    "then holds is told."
+    "fold_by=event too; taxa.solver=adam takes no folds: give it more validation locations). Or "
+    f"{_WITHOUT_PROMISE}"
 )
 """What helps where a model of taxa answers nothing."""
 
@@ -178,11 +181,23 @@ def promise_doubt(card: Card) -> str:
         if "kind" in card.thresholds
         else "it answers nothing (the column answer stays empty)"
     )
+    folds = bool(card.recipe.get("folds"))
+    more = _WITHOUT_PROMISE[0].upper() + _WITHOUT_PROMISE[1:] if folds else MORE_ANSWERS
     return (
         f"No rank could be promised: on {made['media']} single photos of {describe_units(made)} no "
         f"probability was found from which {made['promise']:.0%} of answers are right, with confidence "
-        f"{made['confidence']:.2f}; so {left}.{_why_broken(made)} {MORE_ANSWERS} Or take the ranks' own "
-        "columns as they are."
+        f"{made['confidence']:.2f}; so {left}.{_why_broken(made)}{_too_few(made)} {more} Or take the "
+        "ranks' own columns as they are."
+    )
+
+
+def _too_few(made: Mapping[str, Any]) -> str:
+    """How many locations such a promise needs, where there are fewer."""
+    needed = least_locations(made["promise"], made["confidence"])
+    if made["groups"] >= needed:
+        return ""
+    return (
+        f" {made['promise']:.0%} needs at least {needed} {made['over']}, more of unequal size: ask for less."
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 
@@ -45,7 +46,7 @@ class LabelThresholds:
     def describe(self) -> str:
         """For people: what they are, and which labels or ranks are no answers."""
         own = self.labels if self.ranks is None else self.ranks
-        never = [name for name, value in own.items() if value == _NEVER]
+        never = [name for name, value in own.items() if value == _NEVER and not self.of_model]
         left = (
             f"; no threshold of {name_some(never)} reaches what was wanted: never an answer" if never else ""
         )
@@ -117,9 +118,12 @@ def with_thresholds(card: Card, fingerprint: str, path: Path) -> Card:
     rows = _read(path)
     _refuse_model(path, rows, fingerprint)
     labels, level = _of_labels(path, rows, card.labels), rows["level"][0]
+    if level not in get_args(ChosenLabels.model_fields["level"].annotation):
+        raise DataError(f"{path}: answers are of the level media, event or box, not '{level}'.")
     made_by = rows["made_by"][0] if "made_by" in rows.columns else None
     pooled = level in ("media", "event") and made_by == facts_of_pooled(card, level).made_by
-    if not pooled and (level == "event" or made_by != facts_of_card(card).made_by):
+    answers_so = level != "event" or card.batch == "event"
+    if not pooled and not (answers_so and made_by == facts_of_card(card).made_by):
         raise DataError(
             f"The thresholds of {path} are not of this model's own answers, nor of these as it pools "
             "them: they were calibrated, combined, weighed, shifted or pooled otherwise, or the table is of "
@@ -208,4 +212,8 @@ def _chosen(path: Path, rows: pl.DataFrame) -> dict[str, float]:
         raise DataError(
             f"{path}, line {bad['_line'][0]}: '{bad['threshold'][0]}' is no threshold between 0 and 1."
         )
+    twice = rows.filter(rows["name"].is_duplicated())
+    if not twice.is_empty():
+        lines = f"lines {twice['_line'][0]} and {twice['_line'][1]}"
+        raise DataError(f"{path}, {lines}: '{twice['name'][1]}' has two thresholds. Leave one of them.")
     return dict(zip(rows["name"], values.fill_null(_NEVER), strict=True))

@@ -16,6 +16,7 @@ from trapline.catalog import Catalog, fingerprint
 from trapline.cli import main
 from trapline.errors import DataError, UsageError
 from trapline.models import Calibration, EventPooling, ModelFile, apply_calibration
+from trapline.models.onnx_graph import set_calibration
 from trapline.prediction import Combination, PredictionFacts, Predictions
 from trapline.prediction.table import FIXED
 
@@ -109,8 +110,12 @@ def test_what_is_said_of_an_event_sums_to_one_where_labels_exclude_each_other(
         assert pooled.probabilities().sum(axis=1) == pytest.approx(1, abs=1e-5)
     older = pooling.model_copy(update={"calibration": Calibration(method="temperature", temperature=2.0)})
     old = write_tiny_model(tmp_path / "o.onnx", task="multi-label", event=older, calibration=own)
-    again = ModelFile(api.recalibrate(old, catalog, tmp_path / "again.onnx").path).card.event
+    set_calibration(old, own)  # into the graph as well
+    remade = api.recalibrate(old, catalog, tmp_path / "again.onnx")
+    again = ModelFile(remade.path).card.event
     assert again is not None
+    gain = again.metrics["log_loss"].value - pooled_before(old, catalog)
+    assert remade.event_change["log_loss"].value == pytest.approx(gain, abs=1e-4)
     assert again.calibration == event.calibration, "an older file read each label by itself"
 
 

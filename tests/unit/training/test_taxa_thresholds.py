@@ -166,7 +166,8 @@ def test_years_that_are_alike_keep_a_promise_of_enough_media_and_few_years_ask_f
 def test_the_message_names_the_labels_that_break_a_promise() -> None:
     sure, labels, years = of_two_years(wrong_in_second=48)
     thresholds, record = promised(sure, labels, {"seasons": years})
-    card = SimpleNamespace(taxonomy={"rollup": record | {"over": "locations"}}, thresholds=thresholds)
+    of = {"rollup": record | {"over": "locations"}}
+    card = SimpleNamespace(taxonomy=of, thresholds=thresholds, recipe={})
     said = promise_doubt(card)  # type: ignore[arg-type]
     assert "on 800 single photos of 800 locations and 2 seasons no probability" in said
     assert "Of the 800 photos that it answers so surely at family, most wrong are those of: hare 48." in said
@@ -179,6 +180,13 @@ def test_the_message_names_the_labels_that_break_a_promise() -> None:
     said = promise_doubt(card)  # type: ignore[arg-type]
     assert "they are too few, or of too few locations and seasons." in said
     assert "It does not hold along all of them at once." in said
+    assert "needs at least" not in said
+    assert "Train with --folds 5" in said
+    card.recipe = {"folds": 5}
+    card.taxonomy["rollup"] |= {"promise": 0.95, "groups": 75}
+    said = promise_doubt(card)  # type: ignore[arg-type]
+    assert "95% needs at least 78 locations, more of unequal size: ask for less. Say how many" in said
+    assert "--folds" not in said
     tree = HARES.to_json() | {"rollup": record | {"over": "locations"}}
     assert ModelTree.from_json(tree, "the tree").rollup.choices  # type: ignore[union-attr]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
@@ -201,5 +202,5 @@ def describe_threshold(job: Job, threshold: float | None, unclassified: int, bec
     limit = job.limit(threshold)
     if unclassified == 0:
         return []
-    least = f"{limit:g}" if job.thresholds is None else "its threshold"
+    least = "its threshold" if math.isinf(limit) else f"{limit:g}"
     return [f"{unclassified} rows have no label of at least {least}: {becomes}"]
