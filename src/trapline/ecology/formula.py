@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trapline.errors import UsageError
 
@@ -21,8 +21,8 @@ _TOKEN = re.compile(
     r"|`(?P<quoted>[^`]+)`|(?P<name>[^\W\d][\w.]*)|(?P<sign>\*\*|[-+*/:^(),~]))"
 )
 _MOST_TERMS = 200
-_MOST_WORDS = 400
-"""What is longer is no formula of a person, and would nest deeper than Python can follow."""
+_MOST_WORDS, _DEEPEST = 400, 50
+"""What is longer or nests deeper is no formula of a person, and in the end deeper than Python can follow."""
 _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4}
 _SIGN = 3
 """How closely operators bind, and a minus before one value."""
@@ -36,11 +36,22 @@ class Expression:
         kind: `column`, `number`, the name of a function, or one of + - * / ^.
         arguments: of a function or operator.
         value: the column's name, or the number as it is written.
+        depth: how many operations stand in one another.
+
+    Raises:
+        UsageError: too many do.
     """
 
     kind: str
     arguments: tuple[Expression, ...] = ()
     value: str = ""
+    depth: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        depth = 1 + max((one.depth for one in self.arguments), default=0)
+        if depth > _DEEPEST:
+            raise _too_deep()
+        object.__setattr__(self, "depth", depth)
 
     def __str__(self) -> str:
         if not self.arguments:
@@ -160,8 +171,8 @@ class _Parser:
 
     def _open(self) -> None:
         self.depth += 1
-        if self.depth > 50:
-            raise UsageError("The formula has too many brackets within brackets.")
+        if self.depth > _DEEPEST:
+            raise _too_deep()
 
     def expect_end(self) -> None:
         if self.index < len(self.words):
@@ -253,7 +264,12 @@ class _Parser:
             self.depth -= 1
             return value
         base = self._operand()
-        return Expression("^", (base, self._signed())) if self._take("^") else base
+        if not self._take("^"):
+            return base
+        self._open()
+        power = Expression("^", (base, self._signed()))
+        self.depth -= 1
+        return power
 
     def _operand(self) -> Expression:
         kind, word = self._next()
@@ -268,6 +284,13 @@ class _Parser:
             self._close()
             return inner
         raise self._refuse("a column or a number")
+
+
+def _too_deep() -> UsageError:
+    return UsageError(
+        f"The formula has more than {_DEEPEST} brackets or operations within one another. Make columns of "
+        "what it computes in the table of covariates."
+    )
 
 
 def _union(terms: list[Term], added: list[Term]) -> list[Term]:
