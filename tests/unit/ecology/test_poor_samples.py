@@ -31,7 +31,7 @@ def test_angles_in_radians_and_radii_in_km_are_refused(angle: float, radius: flo
 
 
 def test_columns_of_occupancy_stand_below_each_other_where_a_name_is_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     history, sites = tmp_path / "h.csv", tmp_path / "s.csv"
     name = "distance_to_the_nearest_road_in_km"
@@ -39,10 +39,8 @@ def test_columns_of_occupancy_stand_below_each_other_where_a_name_is_long(
     history.write_text("Station,o1,o2,o3\n" + "".join(f"S{i},{row}\n" for i, row in enumerate(rows)))
     values = [1, 3, 2, 1, 5, 2, 4, 6]
     sites.write_text(f"Station,{name}\n" + "".join(f"S{i},{value}\n" for i, value in enumerate(values)))
-    words = ["trapline", "ecology", "occupancy", str(history), "--covariates", str(sites), "--psi", name]
-    monkeypatch.setattr("sys.argv", words)
     with pytest.raises(SystemExit) as ended:
-        raise SystemExit(main())
+        main(["ecology", "occupancy", str(history), "--covariates", str(sites), "--psi", name])
     assert not ended.value.code
     lines = capsys.readouterr().out.splitlines()
     head = next(line for line in lines if "95 % Wald" in line)
