@@ -3030,7 +3030,7 @@ def ecology_report(
     thresholds: ThresholdsLike | None = None,
     taxonomy: TaxonomyLike | None = None,
     observers: Sequence[str] | None = None,
-    interval: float = 30.0,
+    minutes: float = 30.0,
     occasion_days: Count = 7,
     timezone: str | None = None,
     species: Sequence[str] = (),
@@ -3051,7 +3051,7 @@ def ecology_report(
         thresholds: each label with its own, as of `observe`.
         taxonomy: what the labels are.
         observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
-        interval: minutes between independent records.
+        minutes: between independent records, since the last independent one.
         occasion_days: of the occasions of occupancy.
         timezone: of the cameras' clocks; with it, and coordinates, activity is by the sun.
         species: labels; none for all but people and vehicles.
@@ -3061,7 +3061,7 @@ def ecology_report(
         UsageError: an option is of what is not there.
         DataError: there is no record, or one is at none of the stations.
     """
-    from trapline.ecology import guess_stations, overview, read_records, read_stations
+    from trapline.ecology import guess_stations, leave_out_labels, overview, read_records, read_stations
 
     page = _report_path(output)
     own = _own_records(
@@ -3076,8 +3076,7 @@ def ecology_report(
         observers=observers,
     )
     records, photos = (read_records(str(source), timezone=timezone), None) if own is None else own
-    if exclude:
-        records = replace(records, table=records.table.filter(~records.table["label"].is_in(list(exclude))))
+    records = leave_out_labels(records, exclude)
     if stations is not None:
         placed = read_stations(stations, timezone=timezone)
     elif own is None and _has_stations(Path(str(source))):
@@ -3087,7 +3086,7 @@ def ecology_report(
     result = overview(
         records,
         placed,
-        interval=interval,
+        minutes=minutes,
         occasion_days=occasion_days,
         timezone=timezone,
         species=species,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.arguments import refuse_own_input
-from trapline.cli._common import Force, Json, Seed, print_json, refuse_to_overwrite
+from trapline.cli._common import Force, Json, Seed, print_json
 from trapline.cli._ecology_options import (
     Column,
     Exclude,
@@ -21,6 +20,7 @@ from trapline.cli._ecology_options import (
     Timezone,
     load_records,
     load_stations,
+    refuse_outputs,
     roles_of,
     tell,
 )
@@ -83,7 +83,7 @@ def run_activity(
     """When in the day each species is recorded, and what share of the day it is active."""
     from trapline import ecology
 
-    _refuse((output, figure), force, records, stations)
+    refuse_outputs((output, figure), force, records, stations)
     result = ecology.activity(
         records,
         species=_labels(species),
@@ -142,7 +142,7 @@ def run_overlap(
     """How far the activity of two species coincides: Dhat1, Dhat4 and Dhat5, with intervals."""
     from trapline import ecology
 
-    _refuse((figure,), force, records, stations)
+    refuse_outputs((figure,), force, records, stations)
     result = ecology.overlap(
         records,
         _labels(species),
@@ -202,7 +202,7 @@ def run_richness(
     """How many species there are: accumulation, Chao2, Hill numbers, with intervals."""
     from trapline import ecology
 
-    _refuse((output, figure), force, records, stations)
+    refuse_outputs((output, figure), force, records, stations)
     result = ecology.richness(
         load_records(records, column, time_format=time_format, timezone=timezone, exclude=exclude),
         stations=_stations(stations, stations_column, stations_time_format, timezone),
@@ -280,13 +280,6 @@ def run_density(
         _print_density(species, result)
 
 
-def _refuse(outputs: Sequence[Path | None], force: bool, *sources: Path | None) -> None:
-    for path in outputs:
-        if path is not None:
-            refuse_to_overwrite(path, force)
-            refuse_own_input(path, *sources)
-
-
 def _labels(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
 
@@ -301,7 +294,7 @@ def _stations(
     if source is not None:
         return load_stations(source, column, time_format=time_format, timezone=zone)
     if column or time_format:
-        raise UsageError("--stations-columns and --stations-time-format are of --stations; name that too.")
+        raise UsageError("--stations-column and --stations-time-format are of --stations; name that too.")
     return None
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import note
+from trapline.arguments import refuse_own_input
+from trapline.cli._common import note, refuse_to_overwrite
 from trapline.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -150,6 +151,16 @@ def roles_of(column: Sequence[str] | None, option: str) -> dict[str, str]:
             raise UsageError(f"{option} is ROLE=NAME, with a role of {', '.join(known)}; not {each!r}.")
         roles[role] = name
     return roles
+
+
+def refuse_outputs(outputs: Sequence[Path | None], force: bool, *sources: object) -> None:
+    """Refuse to write over what is there, over what is read, or one file twice."""
+    files = [path for path in outputs if path is not None]
+    if len({path.absolute() for path in files}) < len(files):
+        raise UsageError("Two outputs have the same name.")
+    for path in files:
+        refuse_to_overwrite(path, force)
+        refuse_own_input(path, *sources)
 
 
 def target(output: Path | None) -> Target:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from trapline.cli._common import Decisions, Force, Json, SureOnly, print_json, refuse_to_overwrite
+from trapline.cli._ecology_options import Exclude
 
 
 def report(
@@ -50,7 +51,7 @@ def report(
         list[str] | None,
         typer.Option(help="Whose word counts: human, model, detector; again for several. All if none."),
     ] = None,
-    interval: Annotated[float, typer.Option(help="Minutes between independent records.")] = 30.0,
+    minutes: Annotated[float, typer.Option(min=0, help="Independent records are so far apart.")] = 30.0,
     days: Annotated[int, typer.Option(min=1, help="Days of an occasion of occupancy.")] = 7,
     timezone: Annotated[
         str | None, typer.Option(help="Of the cameras' clocks: Europe/Paris, +01:00; for times by the sun.")
@@ -58,7 +59,7 @@ def report(
     species: Annotated[
         str | None, typer.Option(help="Labels, with commas between.  [all but people and vehicles]")
     ] = None,
-    exclude: Annotated[str | None, typer.Option(help="Labels that are no species here: UNID.")] = None,
+    exclude: Exclude = None,
     json: Json = False,
     force: Force = False,
 ) -> None:
@@ -81,11 +82,11 @@ def report(
         thresholds=thresholds,
         taxonomy=taxonomy,
         observers=observers,
-        interval=interval,
+        minutes=minutes,
         occasion_days=days,
         timezone=timezone,
         species=_names(species),
-        exclude=_names(exclude),
+        exclude=exclude or (),
     )
     if json:
         print_json(result.as_json())

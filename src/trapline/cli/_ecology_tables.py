@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.arguments import refuse_own_input
-from trapline.cli._common import Force, Json, print_json, refuse_to_overwrite
+from trapline.cli._common import Force, Json, print_json
 from trapline.cli._ecology_options import (
     CamerasOption,
     ClassifiedBy,
@@ -29,6 +28,7 @@ from trapline.cli._ecology_options import (
     Timezone,
     load_records,
     load_stations,
+    refuse_outputs,
     target,
     tell,
 )
@@ -86,7 +86,11 @@ def run_effort(
         raise UsageError("Camera operation is not written of a guess. --propose writes a table to correct.")
     if stations is not None and propose is not None:
         raise UsageError("--propose is for want of a table of stations, and there is one.")
-    _refuse((output, propose), force, stations, records)
+    idle = {"--column": column, "--time-format": time_format, "--skip-unknown": skip_unknown}
+    if records is None and any(idle.values()):
+        name = next(name for name, value in idle.items() if value)
+        raise UsageError(f"{name} is of --records, and there are none.")
+    refuse_outputs((output, propose), force, stations, records)
     reading: dict[str, Any] = {"time_format": time_format, "timezone": timezone}
     if stations is None:
         table, photos = _guess(records, column, reading), None
@@ -122,16 +126,6 @@ def _guess(records: Path | None, column: list[str] | None, reading: dict[str, An
     if records.suffix.lower() == ".parquet":
         return guess_stations(open_catalog(str(records)))
     return guess_stations(load_records(records, column, **reading))
-
-
-def _refuse(outputs: tuple[Path | None, ...], force: bool, *sources: object) -> None:
-    """Refuse to write over what is there, over what is read, or one file twice."""
-    files = [path for path in outputs if path is not None]
-    if len({path.absolute() for path in files}) < len(files):
-        raise UsageError("Two outputs have the same name.")
-    for path in files:
-        refuse_to_overwrite(path, force)
-        refuse_own_input(path, *sources)
 
 
 def _effort_json(effort: Effort) -> dict[str, object]:
@@ -185,7 +179,7 @@ def run_records(
     """Independent records by label and location, as camtrapR's table of records."""
     from trapline.ecology import save_records
 
-    _refuse((output,), force, source)
+    refuse_outputs((output,), force, source)
     records = load_records(
         source,
         column,
@@ -269,7 +263,7 @@ def run_histories(
         raise UsageError(f"--counts is records or individuals, not {counts!r}.")
     if scale_effort and effort is None and not json:
         raise UsageError("--scale-effort scales the effort, which nothing asks for. Add --effort FILE.")
-    _refuse((output, effort), force, records, stations)
+    refuse_outputs((output, effort), force, records, stations)
     histories = detection_histories(
         load_records(
             records, column, time_format=time_format, timezone=timezone, classified_by=classified_by
@@ -360,7 +354,12 @@ def run_rates(
         Path | None, typer.Option(help="Write records and trap days by location and month as a CSV.")
     ] = None,
     minutes: Minutes = None,
-    since: Since = "last-independent-record",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Of --minutes: last-independent-record or last-record  [the former].", show_default=False
+        ),
+    ] = None,
     exclude: Exclude = None,
     hours: HoursOption = "table",
     cameras: CamerasOption = "any",
@@ -377,7 +376,9 @@ def run_rates(
     """Records per 100 trap days and naive occupancy of each species, with intervals over locations."""
     from trapline.ecology import trapping_rates
 
-    _refuse((output, months, by_location), force, records, stations)
+    if since is not None and minutes is None:
+        raise UsageError("--since says what --minutes are counted from, and there are none. Add --minutes.")
+    refuse_outputs((output, months, by_location), force, records, stations)
     chosen = load_records(
         records,
         column,
@@ -387,7 +388,7 @@ def run_rates(
         classified_by=classified_by,
     )
     rates = trapping_rates(
-        chosen if minutes is None else _independent(chosen, minutes, since),
+        chosen if minutes is None else _independent(chosen, minutes, since or "last-independent-record"),
         _stations(stations, records, stations_column, stations_time_format, timezone),
         hours=hours,  # type: ignore[arg-type]
         cameras=cameras,  # type: ignore[arg-type]

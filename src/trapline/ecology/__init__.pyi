@@ -49,6 +49,7 @@ from .rates import SpeciesRate as SpeciesRate
 from .rates import TrappingRates as TrappingRates
 from .rates import trapping_rates as trapping_rates
 from .record_tables import RECORD_ROLES as RECORD_ROLES
+from .record_tables import leave_out_labels as leave_out_labels
 from .record_tables import read_records as read_records
 from .record_tables import records_of_catalog as records_of_catalog
 from .records import RECORDS as RECORDS

@@ -64,7 +64,6 @@ def over_draws(
     *,
     count: Count = DRAWS,
     seed: Whole = 0,
-    within: tuple[float, float] | None = None,
 ) -> dict[Hashable, Estimate]:
     """Figures of records, whatever these are made of; of expected ones with what is not known of the labels.
 
@@ -79,16 +78,16 @@ def over_draws(
         figures: of records, by name, each with its interval if its method has one.
         count: draws.
         seed: of the draws.
-        within: what the figures cannot leave, as (0, 1) of shares; None for 0 below where no draw is lower.
     """
     if not isinstance(records, ExpectedRecords):
         return dict(figures(records))
     each = [figures(one) for one in draws(records, count, seed)]
     names = dict.fromkeys(name for one in each for name in one)
-    return {name: _combined([one[name] for one in each if name in one], within) for name in names}
+    return {name: _combined([one[name] for one in each if name in one]) for name in names}
 
 
-def _combined(each: list[Estimate], within: tuple[float, float] | None) -> Estimate:
+def _combined(each: list[Estimate]) -> Estimate:
+    """The lower end is not below 0 where that of no draw is."""
     known = [one for one in each if one.value is not None and math.isfinite(one.value)]
     if not known:
         return Estimate(None)
@@ -101,8 +100,7 @@ def _combined(each: list[Estimate], within: tuple[float, float] | None) -> Estim
         own = [(getattr(one, name) - one.value) ** 2 for one in with_interval]
         sides.append(middle + sign * math.sqrt((fmean(own) if own else 0.0) + _Z**2 * between))
     positive = all((one.value if one.low is None else one.low) >= 0 for one in known)  # type: ignore[operator]
-    least, most = within or (0.0 if positive else -math.inf, math.inf)
-    low, high = max(sides[0], least), min(sides[1], most)
+    low, high = max(sides[0], 0.0 if positive else -math.inf), sides[1]
     return Estimate(middle, low, high) if with_interval or between else Estimate(middle)
 
 

@@ -17,6 +17,7 @@ from trapline.ecology.record_tables import RECORD_ROLES, read_records
 from trapline.ecology.records import Records
 from trapline.ecology.stations import Stations
 from trapline.ecology.sun import Anchoring, radians_of, sun_times
+from trapline.ecology.written import many
 from trapline.errors import DataError, UsageError
 from trapline.formats import parse_zone
 from trapline.tables import (
@@ -160,7 +161,7 @@ def times_of_records(records: Records) -> DayTimes:
     if usable.is_empty():
         raise DataError(f"No record of {records.source or 'these'} has a time of day.")
     left = table.height - usable.height
-    more = (f"{left:,} records without a time of day are left out",) if left else ()
+    more = (f"{many(left, 'record')} without a time of day left out",) if left else ()
     return DayTimes(usable, made_of=records.made_of, source=records.source, notes=(*records.notes, *more))
 
 

@@ -32,7 +32,7 @@ from trapline.ecology.occupancy_models import (
 from trapline.ecology.occupancy_result import OccupancyFit
 from trapline.ecology.occupancy_survey import Survey, names_of_rows, restrict, survey_of_histories
 from trapline.ecology.score_table import read_score_table
-from trapline.ecology.written import write_table
+from trapline.ecology.written import many, write_table
 from trapline.errors import DataError, UsageError, name_some
 
 EFFORT = "effort"
@@ -150,10 +150,12 @@ def occupancy(
     """
     formulas = _formulas(psi, p, models)
     _refuse_unused(scores, effort, confirmed, observations, false_positive, certain, audit)
+    tables = dict(observations or {}) | ({} if effort is None else {EFFORT: effort})
+    told = psi is not None or p is not None or bool(models)
+    _refuse_unasked(None if told else covariates, tables, _columns_of(formulas))
     if scores:
         fits = _fit_scores(Path(source), formulas, covariates, audit, at or {})
     else:
-        tables = dict(observations or {}) | ({} if effort is None else {EFFORT: effort})
         survey = _survey(Path(source), covariates, tables, confirmed, certain=certain)
         survey = restrict(survey, [one for one, _ in formulas], [other for _, other in formulas])
         known = _known(false_positive)
@@ -258,14 +260,26 @@ def _refuse_unused(
         )
 
 
+def _columns_of(formulas: Sequence[tuple[Formula, Formula]]) -> set[str]:
+    return {name for one, other in formulas for name in (*one.columns, *other.columns)}
+
+
+def _refuse_unasked(covariates: File | None, tables: Files, used: set[str]) -> None:
+    """Refuse covariates that no formula asks for: nothing would come of them."""
+    if covariates is not None:
+        raise UsageError("--covariates needs a formula that has some of them: --psi, --p or --model.")
+    if idle := sorted(set(tables) - used):
+        option = "--effort" if idle[0] == EFFORT else f"--observations {idle[0]}"
+        raise UsageError(f"Nothing would come of {option}: no formula has '{idle[0]}'. Add it to --p.")
+
+
 def _used(at: Mapping[str, float | str], pair: tuple[Formula, Formula]) -> dict[str, float | str]:
     columns = {*pair[0].columns, *pair[1].columns}
     return {name: value for name, value in at.items() if name in columns}
 
 
 def _refuse_unknown_at(at: Mapping[str, float | str], formulas: Sequence[tuple[Formula, Formula]]) -> None:
-    used = {name for one, other in formulas for name in (*one.columns, *other.columns)}
-    unused = sorted(set(at) - used)
+    unused = sorted(set(at) - _columns_of(formulas))
     if unused:
         raise UsageError(f"--at names {name_some(unused)}, which no formula uses.")
 
@@ -335,7 +349,7 @@ def _site_covariates(
     notes = list(table.notes)
     spare = sorted(set(table.locations or ()) - set(locations or ()))
     if spare:
-        notes.append(f"{name} has {len(spare)} locations that have no history: {name_some(spare)}.")
+        notes.append(f"{name} has {many(len(spare), 'location')} without a history: {name_some(spare)}.")
     return {column: _taken(values, rows) for column, values in table.columns.items()}, notes
 
 

@@ -24,6 +24,7 @@ from trapline.ecology.sources import ExpectedRecords, describe_made_of
 from trapline.ecology.stations import Stations
 from trapline.ecology.survey_activity import SurveyActivity, activity
 from trapline.ecology.survey_richness import richness
+from trapline.ecology.written import estimate_json, many
 from trapline.errors import DataError, TraplineError
 from trapline.metrics import Estimate
 from trapline.taxonomy import default_kind
@@ -31,8 +32,8 @@ from trapline.taxonomy import default_kind
 Floats = npt.NDArray[np.float64]
 _Figures = dict[Hashable, Estimate]
 
-INTERVAL = 30.0
-"""Minutes between independent records, as in the species table."""
+MINUTES = 30.0
+"""Between independent records, as in the species table."""
 OCCASION = 7
 """Days of an occasion."""
 _RESAMPLES, _RESAMPLES_OF_A_DRAW = 1000, 200
@@ -88,7 +89,7 @@ class EcologyOverview:
         chao: how many there are at least, by Chao2; None where it cannot be said.
         completeness: the coverage of the sample; None likewise.
         no_richness: why not; None where there is an answer.
-        interval: minutes between independent records.
+        minutes: between independent records.
         occasion_days: of an occasion.
         sun: hours of sunrise and sunset on the clock of the curves; None by the camera's clock.
         clock: whose day it is, in words.
@@ -107,7 +108,7 @@ class EcologyOverview:
     chao: Estimate | None
     completeness: Estimate | None
     no_richness: str | None
-    interval: float
+    minutes: float
     occasion_days: int
     sun: tuple[float, float] | None
     clock: str
@@ -200,7 +201,7 @@ class EcologyOverview:
             "stations_guessed": self.stations.guessed,
             "locations": len(set(self.operation.locations)),
             "trap_days": self.trap_days,
-            "interval_minutes": self.interval,
+            "minutes": self.minutes,
             "occasion_days": self.occasion_days,
             "species": species,
             "richness": {
@@ -219,7 +220,7 @@ def _columns(name: str, one: Estimate) -> dict[str, float | None]:
 
 
 def _as_json(one: Estimate | None) -> dict[str, float | None] | None:
-    return None if one is None else {"estimate": one.value, "low": one.low, "high": one.high}
+    return None if one is None else estimate_json(one)
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ class _FiguresOf:
 
     stations: Stations
     labels: tuple[str, ...]
-    interval: float
+    minutes: float
     days: int
     timezone: str | None
     resamples: int
@@ -239,7 +240,7 @@ def overview(
     records: Records,
     stations: Stations,
     *,
-    interval: float = INTERVAL,
+    minutes: float = MINUTES,
     occasion_days: Count = OCCASION,
     timezone: str | None = None,
     species: Sequence[str] = (),
@@ -252,7 +253,7 @@ def overview(
     Args:
         records: of any kind.
         stations: where cameras stood from when to when.
-        interval: minutes between independent records (since the last independent one).
+        minutes: between independent records, since the last independent one.
         occasion_days: of the occasions of occupancy, from each station's first day.
         timezone: of the cameras' clocks; with it, and coordinates, activity is by the sun.
         species: labels; none for all but people and vehicles.
@@ -268,7 +269,7 @@ def overview(
     operation = camera_operation(stations)
     expected = isinstance(chosen, ExpectedRecords)
     resamples = _RESAMPLES_OF_A_DRAW if expected else _RESAMPLES
-    asked = _FiguresOf(stations, labels, interval, occasion_days, timezone, resamples)
+    asked = _FiguresOf(stations, labels, minutes, occasion_days, timezone, resamples)
     why: dict[Hashable, str] = {}
     kept: dict[str, Any] = {}
     made: Counter[Hashable] = Counter()
@@ -283,7 +284,7 @@ def overview(
     figures = {name: _bounded(name, one) for name, one in combined.items()}
     if expected:
         figures = _of_most_draws(figures, made, count, why)
-    independent = chosen if expected else independent_records(chosen, interval)
+    independent = chosen if expected else independent_records(chosen, minutes)
     ordered = sorted(labels, key=lambda label: (-_value(figures[("records", label)]), label))
     locations = list(dict.fromkeys(operation.locations))
     by_location = pl.DataFrame({"location_id": locations}, schema={"location_id": pl.String}).with_columns(
@@ -304,7 +305,7 @@ def overview(
         chao=figures.get(("chao",)),
         completeness=figures.get(("completeness",)),
         no_richness=None if ("chao",) in figures else why.get("richness"),
-        interval=interval,
+        minutes=minutes,
         occasion_days=occasion_days,
         sun=kept.get("anchors"),
         clock=kept.get("clock", "the camera's clock"),
@@ -372,7 +373,7 @@ def _chosen(records: Records, species: Sequence[str]) -> tuple[Records, list[str
         why = "has a location" if len(table) else "is of an animal"
         raise DataError(f"No record of {records.source} {why}: there is nothing to report.")
     if left := len(table) - len(placed):
-        notes.append(f"{left:,} records without a location are left out")
+        notes.append(f"{many(left, 'record')} without a location left out")
     return replace(records, table=placed), notes
 
 
@@ -380,7 +381,7 @@ def _figures(
     records: Records, asked: _FiguresOf, why: dict[Hashable, str], kept: dict[str, Any]
 ) -> Mapping[Hashable, Estimate]:
     """All numbers of one table of records, by name; `why` and `kept` keep what is no number."""
-    independent = independent_records(records, asked.interval)
+    independent = independent_records(records, asked.minutes)
     rates = trapping_rates(independent, asked.stations)
     kept.setdefault("notes", [one for one in rates.notes if one not in independent.notes])
     figures = _rates(rates, asked.labels)

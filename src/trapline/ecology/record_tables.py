@@ -117,7 +117,7 @@ def read_records(
     _refuse_unused(source, columns, time_format, classified_by, levels)
     with open_reading(Reading()) as reading:
         records = _read(source, columns, time_format, timezone, classified_by, levels)
-        records = _leave_out(records, exclude)
+        records = leave_out_labels(records, exclude)
     notes = (*reading.notes, *records.notes, *reading.describe_rejected())
     return replace(records, notes=notes)
 
@@ -325,7 +325,7 @@ def _complete(rows: pl.DataFrame) -> pl.DataFrame:
     return filled.select(*(pl.col(name).cast(kind) for name, kind in RECORDS.items()), *others)
 
 
-def _leave_out(records: Records, exclude: Sequence[str]) -> Records:
+def leave_out_labels(records: Records, exclude: Sequence[str]) -> Records:
     """Without blanks and without the labels that the user leaves out; both are counted."""
     label = records.table["label"]
     known = set(label.drop_nulls().unique())

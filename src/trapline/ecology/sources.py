@@ -12,6 +12,7 @@ import polars as pl
 from trapline.arguments import checked
 from trapline.catalog import ATTRIBUTES, Catalog, describe_impossible_times, event_key
 from trapline.ecology.records import RECORDS, MadeOf, Records
+from trapline.ecology.written import many
 from trapline.errors import DataError, UsageError
 from trapline.observations import Observations, describe_thresholds, gather
 from trapline.prediction import Predictions, are_predictions, pool_events
@@ -207,7 +208,7 @@ def _doubts(records: pl.DataFrame, catalog: Catalog) -> list[str]:
     notes = list(describe_impossible_times(catalog.table["camera_time"]))
     for name, what in (("location_id", "location"), ("camera_time", "time")):
         if count := records[name].null_count():
-            notes.append(f"{count:,} records have no {what}")
+            notes.append(f"{many(count, 'record')} without a {what}")
     return notes
 
 
@@ -247,7 +248,7 @@ def _expected(
             else []
         ),
         *_unpredicted(predicted, catalog),
-        *([f"{silent:,} events have no answer"] if (silent := _silent(predicted)) else []),
+        *([f"{many(silent, 'event')} without an answer"] if (silent := _silent(predicted, media)) else []),
         *_doubts(table, catalog),
     ]
     exclusive = predicted.task == "single-label" or predicted.facts.exclusive
@@ -291,8 +292,15 @@ def _unpredicted(predictions: Predictions, catalog: Catalog) -> list[str]:
     ]
 
 
-def _silent(predicted: Predictions) -> int:
-    return int(predicted.failed["event_id"].n_unique()) if len(predicted.failed) else 0
+def _silent(predicted: Predictions, media: pl.DataFrame) -> int:
+    """Events of which all that the model was asked about failed."""
+    events = [
+        rows.select(event_key().alias("event"))
+        if predicted.level == "event"
+        else rows.select("media_id").join(media.select("media_id", "event"), on="media_id").select("event")
+        for rows in (predicted.failed, predicted.ok)
+    ]
+    return events[0].unique().join(events[1], on="event", how="anti").height
 
 
 def _by_event(predicted: Predictions, catalog: Catalog, kind: _KindOf) -> pl.DataFrame:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.ecology.circular import TURN, Floats
+from trapline.ecology.written import many
 
 Anchoring = Literal["average", "equinoctial", "single"]
 """Where the sun's day is laid: sunrise and sunset at their mean hours of these records, or at 6 and 18
@@ -94,7 +95,7 @@ class SunTimes:
             "of days on which the sun does not rise": self.sun_down,
         }
         return [
-            f"{count:,} records {why} have no time by the sun and are left out"
+            f"{many(count, 'record')} {why} left out: no time by the sun"
             for why, count in reasons.items()
             if count
         ]

@@ -19,6 +19,7 @@ from trapline.ecology.record_tables import read_records
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations
+from trapline.ecology.written import many
 from trapline.errors import DataError, UsageError
 
 
@@ -106,7 +107,7 @@ def _sample(records: Records, stations: Stations | None, units: Units, days: int
     table = records.table
     if units == "records":
         counted = table["label"].value_counts(name="times").sort("label")
-        words = f"{table.height:,} records"
+        words = many(table.height, "record")
         return _Sampled(dict(counted.iter_rows()), table.height, words, (_INDEPENDENT,))
     if stations is not None:
         return _at_stations(records, stations, days if units == "occasions" else None)
@@ -114,9 +115,11 @@ def _sample(records: Records, stations: Stations | None, units: Units, days: int
         raise UsageError("--units occasions needs --stations: when each location was sampled.")
     without = table["location_id"].null_count()
     if without:
-        raise DataError(f"{without:,} records have no location, and locations are the sampling units.")
+        raise DataError(
+            f"{many(without, 'record')} without a location, and locations are the sampling units."
+        )
     size = table["location_id"].n_unique()
-    return _Sampled(_incidences(table, ["location_id"]), size, f"{size:,} locations", (_UNKNOWN,))
+    return _Sampled(_incidences(table, ["location_id"]), size, many(size, "location"), (_UNKNOWN,))
 
 
 _WEEK = 7
@@ -137,7 +140,7 @@ def _at_stations(records: Records, stations: Stations, days: int | None) -> _Sam
     idle = matched.outside | idle_records(matched, operation)
     notes = list(matched.notes)
     if idle.any():
-        notes.append(f"{int(idle.sum()):,} records of times when no camera worked are left out")
+        notes.append(f"{many(int(idle.sum()), 'record')} of times when no camera worked left out")
     known, location = np.unique(np.array(operation.locations), return_inverse=True)
     worked = np.nan_to_num(operation.days) > 0
     first = np.full(len(known), worked.shape[1])
@@ -149,7 +152,7 @@ def _at_stations(records: Records, stations: Stations, days: int | None) -> _Sam
     table = matched.table.filter(~idle).with_columns(
         unit=location[row], occasion=(day - first[location[row]]) // span
     )
-    words = f"{len(sampled):,} locations"
+    words = many(len(sampled), "location")
     if days is not None:
         words = f"{len(sampled):,} occasions of {days} days at {int(worked.any(axis=1).sum()):,} stations"
     return _Sampled(_incidences(table, ["unit", "occasion"]), len(sampled), words, tuple(notes))

@@ -28,7 +28,7 @@ def _survey(o: EcologyOverview) -> str:
         f"{o.trap_days:,.0f} trap days in all; the days of setup and retrieval count half where their hours "
         f"are not known (Niedballa et al. 2016). {guessed}Records are made of {_OF[o.records.made_of]}. "
         "Records of one species at one location count as independent if they lie at least "
-        f"{o.interval:g} minutes after the last independent one: {total:,.0f} records of "
+        f"{o.minutes:g} minutes after the last independent one: {total:,.0f} records of "
         f"{len(o.species)} species."
     )
 

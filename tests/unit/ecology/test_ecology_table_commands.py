@@ -130,3 +130,30 @@ def test_a_package_has_its_own_stations(run: Run, field: Path) -> None:
     status, out, _ = run("ecology", "histories", package, "--species", "Anas platyrhynchos", "--days", "7")
     assert status == 0
     assert len(out.splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["rates", "R", "--stations", "S", "--since", "last-record"], "Add --minutes"),
+        (["effort", "S", "--skip-unknown"], "--skip-unknown is of --records"),
+        (["effort", "S", "--time-format", "day-first"], "--time-format is of --records"),
+        (["activity", "R", "-o", "one.csv", "--figure", "one.csv"], "Two outputs have the same name"),
+        (["activity", "R", "--stations-column", "start=Setup"], "--stations-column and"),
+        (["report", "R", "-o", "r.html", "--exclude", "NIX"], "No record has the label 'NIX'"),
+        (["occupancy", "H", "--covariates", "S"], "--covariates needs a formula"),
+        (["occupancy", "H", "--effort", "E"], "Nothing would come of --effort"),
+        (["occupancy", "H", "--effort", "E", "--p", "1"], "Nothing would come of --effort"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(
+    run: Run, tables: tuple[str, str], tmp_path: Path, words: list[str], told: str
+) -> None:
+    history, effort = tmp_path / "h.csv", tmp_path / "e.csv"
+    history.write_text(HISTORY)
+    effort.write_text(HISTORY)
+    names = dict(zip("RSHE", (*tables, str(history), str(effort)), strict=True))
+    status, _, err = run("ecology", *(names.get(word, word) for word in words))
+    assert status in (1, 2)
+    assert told in err
+    assert not (tmp_path / "one.csv").exists()

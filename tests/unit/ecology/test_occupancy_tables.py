@@ -146,8 +146,8 @@ def test_locations_are_matched_by_name_in_any_order(tmp_path: Path) -> None:
     assert some.survey.left_out == {"00": "lacks x", "01": "lacks x"}
     (tmp_path / "sites.csv").write_text(covariates(tmp_path, range(50)).read_text() + "99;0.1;wood\n")
     assert any(
-        "1 locations that have no history: 99" in note
-        for note in occupancy(path, covariates=tmp_path / "sites.csv").best.notes
+        "1 location without a history: 99" in note
+        for note in occupancy(path, psi="x", covariates=tmp_path / "sites.csv").best.notes
     )
 
 

@@ -217,3 +217,18 @@ def test_an_event_has_at_most_one_of_labels_that_exclude_each_other(shares: list
     assert isinstance(records, ExpectedRecords)
     (one,) = draws(records, 1, seed)
     assert not one.table["event_id"].is_duplicated().any()
+
+
+def test_an_event_is_without_an_answer_where_all_of_its_photos_failed() -> None:
+    media = catalog([{"event_id": f"e{number // 2}", "labels": None} for number in range(8)])
+    states = ["ok", *["failed"] * 5, "ok", "ok"]
+    fixed = {"media_id": media.table["media_id"].to_list(), "status": states}
+    table = pl.DataFrame(
+        {name: pl.Series(fixed.get(name, [None] * 8), dtype=kind) for name, kind in FIXED.items()}
+    )
+    numbers = np.array([[0.1, 0.9, 0.0] if state == "ok" else [np.nan] * 3 for state in states])
+    labels = ("blank", "fox", "hare")
+    answers = Predictions(
+        table.with_columns(probability_columns(labels, numbers)), labels, "media", "f" * 16, "single-label"
+    )
+    assert "2 events without an answer" in records_of(answers, media, made_of="probabilities").notes
