@@ -59,6 +59,7 @@ from .probability import label_log_loss as label_log_loss
 from .probability import log_loss as log_loss
 from .probability import log_losses as log_losses
 from .promise import choose_threshold as choose_threshold
+from .promise import enough_locations as enough_locations
 from .promise import least_locations as least_locations
 from .ranking import label_auc as label_auc
 from .ranking import label_average_precision as label_average_precision

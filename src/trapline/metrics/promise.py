@@ -177,7 +177,7 @@ def least_locations(promise: float, confidence: float = 0.9) -> int:
     low, high = FEW_LOCATIONS, 2 * FEW_LOCATIONS
 
     def enough(count: int) -> bool:
-        return _are_enough(np.arange(count), promise, confidence)
+        return enough_locations(np.arange(count), promise, confidence)
 
     while not enough(high):
         if high > _MOST_LOCATIONS:
@@ -189,9 +189,19 @@ def least_locations(promise: float, confidence: float = 0.9) -> int:
     return high
 
 
-def _are_enough(groups: npt.NDArray[np.int64], promise: float, confidence: float) -> bool:
+def enough_locations(groups: ArrayLike, promise: float, confidence: float = 0.9) -> bool:
+    """Whether media of so many locations, of these sizes, can show that a promise is kept.
+
+    It asks nothing of what is right there. The same as `least_locations` where all are of one size.
+
+    Args:
+        groups: [N], the location of each media.
+        promise: the share of right answers.
+        confidence: that it holds at new locations.
+    """
     share = 1 - _MISTAKES_AT_FIRST * (1 - promise)
-    return bound_of_unseen(np.full(len(groups), share), groups, surer_than(confidence)) >= promise
+    right = np.full(len(np.asarray(groups)), share)
+    return bound_of_unseen(right, groups, surer_than(confidence)) >= promise
 
 
 def effective_size_observed(right: ArrayLike, groups: ArrayLike) -> float:
@@ -311,7 +321,7 @@ def _counts(
     Of the outcomes only their correlation within groups is used, which says where enough media are for a
     first try, and not which of them are right. None where there are too few locations.
     """
-    if not _are_enough(axes[0], promise, confidence):
+    if not enough_locations(axes[0], promise, confidence):
         return []
     ends = np.append(np.flatnonzero(np.diff(values) < 0) + 1, len(values))  # ties pass together
     share = 1 - _MISTAKES_AT_FIRST * (1 - promise)

@@ -335,7 +335,8 @@ class Taxa(Section):
             whole path down to each media's label.
         ranks: the ranks at which `cascade` and `path` have nodes.
         node: train the head of this name only.
-        promise: the share of right answers that the roll-up is to keep at each rank.
+        promise: the share of right answers that the roll-up is to keep at each rank; None for the highest of
+            0.95, 0.9 and 0.8 that there are locations enough for, whatever is right there.
         answer: the share of photos to answer (`80%`), or at a rank (`family:80%`): the highest promise with
             which that many are is then taken.
         confidence: that the promise holds on new locations.
@@ -346,7 +347,7 @@ class Taxa(Section):
         ("family", "genus", "species", "subspecies"), min_length=1
     )
     node: str | None = None
-    promise: float = Field(0.95, gt=0.5, lt=1)
+    promise: float | None = Field(None, gt=0.5, lt=1)
     confidence: float = Field(0.9, gt=0.5, lt=1)
     answer: str | None = None
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog
-from trapline.metrics import choose_threshold, estimate_ratio, log_loss
+from trapline.metrics import choose_threshold, enough_locations, estimate_ratio, log_loss
 from trapline.models import EventPooling, PoolingMethod, choose_by_share
 from trapline.prediction import Predictions, pool_events
 from trapline.recipes import Taxa
@@ -100,6 +100,10 @@ METHOD = (
 )
 
 
+USUAL_PROMISES = (0.95, 0.9, 0.8)
+"""The first of these that there are locations enough for is promised where none is asked for."""
+
+
 PROMISES = (*(round(0.5 + 0.05 * step, 2) for step in range(10)), 0.975, 0.99)
 """What is tried besides the promise asked for; the card keeps the thresholds of each."""
 _FOLDS, _SAMPLES, _SEED = 5, 300, 42
@@ -152,16 +156,15 @@ def choose_thresholds(
         labels: [N], the truth, as the data has it.
         groups: [N], what is right or wrong together: the location of each, or its event.
         classes: the tree and its classes.
-        settings: `promise` or `answer`, and `confidence`.
+        settings: `promise` (see `usual_promise` for None) or `answer`, and `confidence`.
         axes: `seasons`, `sets` → [N], of which each media is.
     """
     media = _JudgedMedia.of(probabilities, labels, groups, classes, settings.confidence, axes or {})
     asked = None if settings.answer is None else AnswerShare.parse(settings.answer)
-    promises = sorted({*PROMISES, *((settings.promise,) if asked is None else ())})
+    wanted = settings.promise or usual_promise(groups, settings.confidence)
+    promises = sorted({*PROMISES, *((wanted,) if asked is None else ())})
     choices = [media.try_promise(promise, labels) for promise in promises]
-    promise = settings.promise
-    if asked is not None:
-        promise = (choose_by_share(choices, asked) or choices[0])["promise"]
+    promise = wanted if asked is None else (choose_by_share(choices, asked) or choices[0])["promise"]
     thresholds, table = media.choose(promise, np.ones(len(labels), bool))
     record = {
         "promise": promise,
@@ -176,6 +179,19 @@ def choose_thresholds(
     if axes:
         record["axes"] = {name: len(np.unique(units)) for name, units in axes.items()}
     return thresholds, record | ({} if asked is None else {"answer": str(asked)})
+
+
+def usual_promise(groups: npt.NDArray[Any], confidence: float) -> float:
+    """What is promised where nothing is asked for: as much as so many locations can show, and 0.8 at least.
+
+    It rests on their number and sizes alone. Chosen by what is right there, it would be a lucky one.
+
+    Args:
+        groups: [N], the location of each media, or its event.
+        confidence: of the promise.
+    """
+    enough = (one for one in USUAL_PROMISES if enough_locations(groups, one, confidence))
+    return next(enough, USUAL_PROMISES[-1])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from trapline.models import promise_doubt
 from trapline.prediction import ModelTree
 from trapline.taxonomy import Label, Taxon, Taxonomy
 from trapline.taxonomy.classes import Classes
-from trapline.training.taxa_choices import choose_thresholds, other_axes
+from trapline.training.taxa_choices import choose_thresholds, other_axes, usual_promise
 
 NAMES = ("lynx", "bobcat")
 TREE = Taxonomy(
@@ -31,7 +31,7 @@ CLASSES = Classes(TREE, NAMES, {"lynx": "lynx", "bobcat": "bobcat", "cat": None}
 
 
 def chosen(
-    sure: np.ndarray, labels: list[str], promise: float = 0.9, answer: str | None = None
+    sure: np.ndarray, labels: list[str], promise: float | None = 0.9, answer: str | None = None
 ) -> tuple[dict[str, float], dict[str, Any]]:
     settings = SimpleNamespace(promise=promise, confidence=0.9, answer=answer)
     probabilities = np.stack([sure, 1 - sure], axis=1)
@@ -75,6 +75,23 @@ def test_a_level_that_keeps_no_promise_has_no_threshold_and_leaves_all_to_the_ne
     few, little = chosen(sure[:10], ["bobcat"] * 10)
     assert few == {}
     assert (little["media"], little["chosen_on"], little["unanswered"]) == (10, {}, 10)
+
+
+@pytest.mark.parametrize(
+    ("locations", "promise"), [(12, 0.8), (24, 0.8), (41, 0.8), (42, 0.9), (77, 0.9), (78, 0.95), (400, 0.95)]
+)
+def test_where_nothing_is_asked_for_as_much_is_promised_as_so_many_locations_can_show(
+    locations: int, promise: float
+) -> None:
+    sure = np.full(locations, 0.95)
+    for label in NAMES:
+        _, record = chosen(sure, [label] * locations, None)
+        assert record["promise"] == promise, "what is right there has no say in it"
+
+
+def test_one_location_with_most_of_the_media_counts_for_few() -> None:
+    even, uneven = np.arange(400), np.r_[np.zeros(320, int), np.arange(1, 81)]
+    assert (usual_promise(even, 0.9), usual_promise(uneven, 0.9)) == (0.95, 0.8)
 
 
 def unsure_of_some() -> tuple[np.ndarray, list[str]]:
