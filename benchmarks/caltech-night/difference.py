@@ -16,9 +16,8 @@ from trapline.prediction import Predictions
 SAMPLES, SEED = 2000, 42
 
 
-def losses(catalog: Catalog, path: str) -> pl.DataFrame:
+def losses_of(catalog: Catalog, found: Predictions) -> pl.DataFrame:
     """media_id, location_id, hit and log loss of each labelled photo."""
-    found = Predictions.load(path)
     truth = catalog.table.select("media_id", "location_id", pl.col("labels").list.first().alias("truth"))
     table = found.table.join(truth, on="media_id")
     chances = table.select(found.labels).to_numpy().astype(float)
@@ -32,7 +31,7 @@ def losses(catalog: Catalog, path: str) -> pl.DataFrame:
 def main() -> None:
     """Print accuracy and log loss, later less earlier, with 95 % intervals over locations."""
     catalog = Catalog.load(sys.argv[1])
-    earlier, later = (losses(catalog, path) for path in sys.argv[2:4])
+    earlier, later = (losses_of(catalog, Predictions.load(path)) for path in sys.argv[2:4])
     both = earlier.join(later, on="media_id", suffix="_later")
     changes = {
         "accuracy": both["hit_later"].cast(float) - both["hit"].cast(float),

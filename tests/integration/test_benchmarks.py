@@ -184,6 +184,11 @@ def smallest_detector(bench: Bench) -> str:
     return bench.run("detector.py", "found.parquet", boxes, "--sources", sources)
 
 
+def smallest_detector_tiles(bench: Bench) -> str:
+    few = ("--sides", 320, 640, "--every", 40)
+    return bench.run("detector_tiles.py", bench.field / "caltech-night", "-o", "out", *few)
+
+
 def smallest_formats_check(bench: Bench) -> str:
     return bench.run("formats_check.py", bench.model, bench.field)
 
@@ -377,6 +382,7 @@ FIELD = {
     "caltech_night.py": (smallest_caltech_night, "| head, full frame |"),
     "detect_speed.py": (smallest_detect_speed, "| suppression |"),
     "detector.py": (smallest_detector, "| gt |"),
+    "detector_tiles.py": (smallest_detector_tiles, "| whole and tiles, 320 |"),
     "drift.py": (smallest_drift, "| caltech-night | 24 locations |"),
     "formats_check.py": (smallest_formats_check, "jura: cct_to_md | ok"),
     "label_errors.py": (smallest_label_errors, "| 10%, seed 0 | 9 |"),
