@@ -2,10 +2,10 @@
 
 How photos are pooled (minutes between visits, weight of photos without a box, days of a place) is chosen anew
 on four fifths of the locations, by log loss, and judged at the others, each fifth in its turn and the fifths
-dealt ten times. Beside it what `submit.sh` takes, and the choice that is best on the very locations.
+dealt several times. Beside it what `submit.sh` takes, and the choice that is best on the very locations.
 
 usage: python benchmarks/caltech-night/nested.py FOLDER [--minutes 2 5 15] [--weights 0.03 0.1 0.3 1]
-                                                        [--days 0 30 60 120]
+                                                        [--days 0 30 60 120] [--deals 10]
 
 FOLDER is the one that `submit.sh` has filled. With 0 days a visit without a box keeps its own answer.
 """
@@ -28,7 +28,7 @@ from trapline.prediction import Predictions
 
 MEMBERS = ("lite0", "lite2", "lite2-close", "head")
 SUBMITTED = (5.0, 0.1, 60.0)
-FOLDS, DEALS, SAMPLES, SEED = 5, 10, 2000, 42
+FOLDS, SAMPLES, SEED = 5, 2000, 42
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,15 +50,13 @@ def choose_elsewhere(
 
 def row(name: str, hits: Floats, losses: Floats, locations: npt.NDArray[np.int64]) -> str:
     """A line of the table; intervals over locations."""
+    one = np.ones(len(losses))
     figures = [
-        metrics.estimate_ratio(values, np.ones(len(values)), locations, SAMPLES, SEED)
-        for values in (hits, losses)
+        metrics.estimate_ratio(values, one, locations, SAMPLES, SEED, rate=rate)
+        for values, rate in ((hits, False), (losses, True))
     ]
-    return (
-        f"| {name} | "
-        + " | ".join(f"{one.value:.3f} ({one.low:.3f}–{one.high:.3f})" for one in figures)
-        + " |"
-    )
+    cells = (f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})" for figure in figures)
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -70,6 +68,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[2.0, 5.0, 15.0])
     parser.add_argument("--weights", type=float, nargs="+", default=[0.03, 0.1, 0.3, 1.0])
     parser.add_argument("--days", type=float, nargs="+", default=[0.0, 30.0, 60.0, 120.0])
+    parser.add_argument("--deals", type=int, default=10)
     options = parser.parse_args()
     catalog = Catalog.load(options.folder / "train.parquet")
     members = [Predictions.load(options.folder / name / "validation.parquet") for name in MEMBERS]
@@ -83,7 +82,7 @@ def main() -> None:
     hits = np.array([table["hit"].to_numpy() for table in tables], float)
     locations = tables[0]["location_id"].rank("dense").to_numpy().astype(np.int64) - 1
     each, random = np.arange(losses.shape[1]), np.random.default_rng(SEED)
-    deals = [choose_elsewhere(losses, locations, random) for _ in range(DEALS)]
+    deals = [choose_elsewhere(losses, locations, random) for _ in range(options.deals)]
     print(f"{len(each)} photos, {len(choices)} choices")
     print("| pooling | accuracy | log loss |\n| --- | --- | --- |")
     if SUBMITTED in choices:
@@ -93,7 +92,7 @@ def main() -> None:
     minutes, weight, days = choices[best]
     print(row(f"best here: {minutes:g} min, {weight:g}, {days:g} days", hits[best], losses[best], locations))
     elsewhere = [np.mean([values[deal, each] for deal in deals], axis=0) for values in (hits, losses)]
-    print(row(f"chosen at other locations, mean of {DEALS}", *elsewhere, locations))
+    print(row(f"chosen at other locations, mean of {options.deals}", *elsewhere, locations))
 
 
 if __name__ == "__main__":

@@ -141,6 +141,18 @@ def smallest_difference(bench: Bench) -> str:
     return bench.run("caltech-night/difference.py", "train.parquet", table, table)
 
 
+def smallest_nested(bench: Bench) -> str:
+    source = bench.caltech_night(each=4)
+    bench.trapline("catalog", source, "--part", "train", "-o", "out/train.parquet")
+    recipe = ("-r", "lite0-frozen", "--recipe-file", BENCHMARKS / "caltech-night" / "head.yaml")
+    small = ("--set", "folds=2", "--set", "preprocessing.height=32", "--set", "preprocessing.width=32")
+    bench.trapline("train", "out/train.parquet", *recipe, "-o", "out/head", *small)
+    for member in ("lite0", "lite2", "lite2-close"):
+        shutil.copytree(bench.folder / "out" / "head", bench.folder / "out" / member)
+    few = ("--minutes", 5, "--weights", 0.1, 1, "--days", 0, "--deals", 1)
+    return bench.run("caltech-night/nested.py", "out", *few)
+
+
 def smallest_drift(bench: Bench) -> str:
     bench.caltech_night(locations=24, each=3)
     bench.trailcam_bursts(8)
@@ -378,6 +390,7 @@ FIELD = {
     "blank_filter.py": (smallest_blank_filter, "| 4 : 3: the burst's best box |"),
     "camtrap_dp_versions.py": (smallest_camtrap_dp_versions, "'media': 423"),
     "caltech-night/difference.py": (smallest_difference, "accuracy: +0.000 (+0.000 to +0.000)"),
+    "caltech-night/nested.py": (smallest_nested, "| chosen at other locations, mean of 1 |"),
     "caltech-night/submit.sh": (smallest_caltech_submission, "id,bobcat"),
     "caltech_night.py": (smallest_caltech_night, "| head, full frame |"),
     "detect_speed.py": (smallest_detect_speed, "| suppression |"),

@@ -83,3 +83,5 @@ def test_what_is_unlike_is_told_with_what_to_do() -> None:
         "locations stay under 1): its probabilities are not to be relied on. Label 50 of its photos and "
         "recalibrate (trapline recalibrate)."
     )
+    barely = describe_distance("Location Y", 1, 1.004, "location", 92)
+    assert "(distance 1.004, where 19 of 20 held-out locations stay under 1)" in barely
