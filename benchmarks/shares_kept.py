@@ -9,8 +9,8 @@ otherwise). From the answers for 100, 300 or 1000 media the shares are estimated
 (`trapline.metrics.estimate_shares`), with so many of the old ones kept, and the answers shifted to them.
 The table has the mean log loss afterwards over that before, of all sizes; under 1 it was worth while.
 *Loses at most*: where it loses most beside the best number for that line, no shift among them. `KEPT` of
-`trapline.ensemble.shares` is the number that loses least there: how often seasons move, and models are
-off, is not known.
+`trapline.ensemble.shares` is the number that lost least there in the drawings by which it was chosen: how
+often seasons move, and models are off, is not known.
 """
 
 from __future__ import annotations
