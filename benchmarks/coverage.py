@@ -2,8 +2,8 @@
 
     python benchmarks/coverage.py [--sets 1200] [--promises 400] [--pool 20000] [--seed 20261130]
 
-`--sets 0` leaves the intervals out, `--promises 0` the promises. Populations and surveys are drawn of the seed.
-What was chosen by simulation (`trapline.metrics.intervals`, `promise`) was chosen on other ones.
+`--sets 0` leaves the intervals out, `--promises 0` the promises. Populations and surveys are drawn of the
+seed. What was chosen by simulation (`trapline.metrics.intervals`, `promise`) was chosen on other ones.
 
 A population of locations is made once. Each has its own shares of the five labels (Dirichlet, 4 times 45, 25,
 15, 10 and 5 %), is easier or harder than others as a whole and label by label, and has 40 media, or a number
@@ -160,9 +160,7 @@ class Answers:
         return self.scores[rows], self.right[rows], np.repeat(np.arange(count), self.sizes[drawn])
 
 
-def judge_promises(
-    answers: Answers, promise: float, count: int, sets: int, seed: int
-) -> tuple[float, float]:
+def judge_promises(answers: Answers, promise: float, count: int, sets: int, seed: int) -> tuple[float, float]:
     """In what share of surveys a promise was made, and in what share it was and is broken."""
     random, made, broken = np.random.default_rng([seed, count]), 0, 0
     for _ in range(sets):

@@ -1,6 +1,7 @@
 """How often intervals of overlap, activity level and diversity hold the truth, on simulated surveys.
 
-    python benchmarks/ecology_coverage.py [--sets 200] [--resamples 240] [--only overlap,diversity] [--seed 20261130]
+    python benchmarks/ecology_coverage.py [--sets 200] [--resamples 240] [--only overlap,diversity]
+        [--seed 20261130]
 
 Nominal are 95 %. A figure of 200 data sets is itself known to about 3 %. Truths are of the densities and the
 probabilities that data are drawn from, not of a large sample.
