@@ -34,7 +34,7 @@ from trapline.taxonomy.rollup import best_answers, levels_of, roll_up, verdict
 from trapline.training import crossval, strengths
 from trapline.training.features import embed
 from trapline.training.learners import TreeLearner
-from trapline.training.taxa_choices import choose_thresholds
+from trapline.training.taxa_choices import USUAL_PROMISES, choose_thresholds
 from trapline.training.taxa_media import select_taxa
 
 FOLDS, SEED, DAYS, HALVES = 5, 42, 6, 100
@@ -240,7 +240,7 @@ def promise(catalog: Catalog, found: Mapping[str, Predictions], only: str | None
     )
     for way, predictions in found.items():
         part = predictions if only is None else part_of(predictions, only)
-        for wanted in (0.9, 0.95):
+        for wanted in USUAL_PROMISES[::-1]:
             print_promise(way, wanted, part, truth, groups)
 
 
