@@ -133,9 +133,12 @@ def ways(catalog: Catalog, found: Mapping[str, Predictions]) -> None:
         judged = {}
         for way, predictions in found.items():
             part = predictions if name == "all" else part_of(predictions, name)
-            judged[way] = evaluate_ranks(chosen, part, groups=keys, samples=500, seed=SEED)
+            judged[way] = evaluate_ranks(
+                chosen, part, groups=keys, unknown_are_wrong=False, way="rolled-up", samples=500, seed=SEED
+            )
         print_ranks({way: one for way, one in judged.items() if one is not None})
-        print_greedy(chosen, found["taxa-cascade"])
+        if "taxa-cascade" in found:
+            print_greedy(chosen, found["taxa-cascade"])
 
 
 def print_ranks(judged: Mapping[str, RankEvaluation]) -> None:
