@@ -1,8 +1,9 @@
 """How often intervals, prediction intervals and promises hold: simulated surveys with effects of locations.
 
-    python benchmarks/coverage.py [--sets 1200] [--promises 400] [--pool 20000]
+    python benchmarks/coverage.py [--sets 1200] [--promises 400] [--pool 20000] [--seed 20261130]
 
-`--sets 0` leaves the intervals out, `--promises 0` the promises.
+`--sets 0` leaves the intervals out, `--promises 0` the promises. Populations and surveys are drawn of the
+seed. What was chosen by simulation (`trapline.metrics.intervals`, `promise`) was chosen on other ones.
 
 A population of locations is made once. Each has its own shares of the five labels (Dirichlet, 4 times 45, 25,
 15, 10 and 5 %), is easier or harder than others as a whole and label by label, and has 40 media, or a number
@@ -64,9 +65,9 @@ def make_media(random: np.random.Generator, sizes: Codes) -> tuple[Codes, Floats
     return truth, softmax(logits, axis=1), locations
 
 
-def make_pool(count: int, sizes: str) -> Sums:
+def make_pool(count: int, sizes: str, seed: int) -> Sums:
     """The sums of each location of the population, made in parts."""
-    random, parts = np.random.default_rng(1), []
+    random, parts = np.random.default_rng([seed, 1]), []
     for start in range(0, count, PART):
         media = draw_sizes(random, min(PART, count - start), sizes)
         parts.append(metrics.sum_media(*make_media(random, media), len(media)))
@@ -96,9 +97,9 @@ def holds(one: Estimate | NewLocations, truth: Floats | float) -> npt.NDArray[np
     return np.asarray((low <= np.asarray(truth)) & (np.asarray(truth) <= high))
 
 
-def judge_intervals(pool: Sums, count: int, sets: int) -> dict[str, tuple[float, float]]:
+def judge_intervals(pool: Sums, count: int, sets: int, seed: int) -> dict[str, tuple[float, float]]:
     """Figure → how often the interval held the truth, and how often it was too good for it."""
-    random = np.random.default_rng(count)
+    random = np.random.default_rng([seed, count])
     held: dict[str, list[bool]] = defaultdict(list)
     flattered: dict[str, list[bool]] = defaultdict(list)
     total = {name: values.sum(axis=0) for name, values in pool.items()}
@@ -116,17 +117,17 @@ def judge_intervals(pool: Sums, count: int, sets: int) -> dict[str, tuple[float,
     return {name: (float(np.mean(held[name])), float(np.mean(flattered[name]))) for name in FIGURES}
 
 
-def judge_new_locations(pool: Sums, count: int, new: int, sets: int) -> dict[str, float]:
+def judge_new_locations(pool: Sums, count: int, new: int, sets: int, seed: int) -> dict[str, float]:
     """Figure → how often other locations of the population showed what was predicted."""
-    random = np.random.default_rng(1000 * new + count)
+    random = np.random.default_rng([seed, 1000 * new + count])
     held: dict[str, list[float]] = defaultdict(list)
-    for seed in range(sets):
+    for number in range(sets):
         rows = random.integers(0, len(pool["media"]), count)
         others = random.integers(0, len(pool["media"]), (OTHERS, new))
         shown = chosen({name: values[others].sum(axis=1) for name, values in pool.items()})
         survey = {name: values[rows] for name, values in pool.items()}
         for name, one in metrics.new_location_intervals_of_sums(
-            survey, locations=new, samples=200, seed=seed, figures=chosen
+            survey, locations=new, samples=200, seed=number, figures=chosen
         ).items():
             held[name].append(float(holds(one, shown[name]).mean()))
     return {name: float(np.mean(values)) for name, values in held.items()}
@@ -135,8 +136,8 @@ def judge_new_locations(pool: Sums, count: int, new: int, sets: int) -> dict[str
 class Answers:
     """Answers at locations of which some are bad: how sure they are, and whether they are right."""
 
-    def __init__(self, count: int, sizes: str, bad: float) -> None:
-        random = np.random.default_rng(2)
+    def __init__(self, count: int, sizes: str, bad: float, seed: int) -> None:
+        random = np.random.default_rng([seed, 2])
         self.sizes = draw_sizes(random, count, sizes)
         self.starts = self.sizes.cumsum() - self.sizes
         location = np.repeat(np.arange(count), self.sizes)
@@ -159,9 +160,9 @@ class Answers:
         return self.scores[rows], self.right[rows], np.repeat(np.arange(count), self.sizes[drawn])
 
 
-def judge_promises(answers: Answers, promise: float, count: int, sets: int) -> tuple[float, float]:
+def judge_promises(answers: Answers, promise: float, count: int, sets: int, seed: int) -> tuple[float, float]:
     """In what share of surveys a promise was made, and in what share it was and is broken."""
-    random, made, broken = np.random.default_rng(count), 0, 0
+    random, made, broken = np.random.default_rng([seed, count]), 0, 0
     for _ in range(sets):
         choice = metrics.choose_threshold(*answers.draw(random, count), promise=promise)
         made += choice is not None
@@ -169,13 +170,13 @@ def judge_promises(answers: Answers, promise: float, count: int, sets: int) -> t
     return made / sets, broken / sets
 
 
-def show_intervals(pools: dict[str, Sums], sets: int) -> Iterator[str]:
+def show_intervals(pools: dict[str, Sums], sets: int, seed: int) -> Iterator[str]:
     """Print the tables of figures; what held too seldom."""
     print(f"**Intervals**: held the truth, % of {sets} surveys (% in which the interval was too good)\n")
     print(f"| locations | sizes | {' | '.join(FIGURES)} |\n| ---: | --- |{' ---: |' * len(FIGURES)}")
     for sizes, pool in pools.items():
         for count in LOCATIONS:
-            result = judge_intervals(pool, count, sets)
+            result = judge_intervals(pool, count, sets, seed)
             cells = [f"{100 * held:.1f} ({100 * good:.1f})" for held, good in result.values()]
             print(f"| {count} | {sizes} | {' | '.join(cells)} |", flush=True)
             least = LEAST_OF_FIVE if count == 5 else LEAST
@@ -187,14 +188,14 @@ def show_intervals(pools: dict[str, Sums], sets: int) -> Iterator[str]:
     for sizes, pool in pools.items():
         for count in LOCATIONS:
             for new in NEW:
-                of_new = judge_new_locations(pool, count, new, max(1, sets // 3))
+                of_new = judge_new_locations(pool, count, new, max(1, sets // 3), seed)
                 cells = [f"{100 * of_new[name]:.1f}" for name in FIGURES]
                 print(f"| {count} | {sizes} | {new} | {' | '.join(cells)} |", flush=True)
                 short = [name for name in FIGURES if of_new[name] < LEAST_OF_NEW]
                 yield from (f"{name} of {new} new, of {count} {sizes}" for name in short)
 
 
-def show_promises(locations: int, sets: int) -> Iterator[str]:
+def show_promises(locations: int, sets: int, seed: int) -> Iterator[str]:
     """Print the table of promises; which were broken too often."""
     print(f"\n**Promises**, confidence 0.9: % of {sets} surveys that made one (% of these that are broken)\n")
     heads = [f"{count} locations" for count in PROMISE_LOCATIONS]
@@ -202,11 +203,11 @@ def show_promises(locations: int, sets: int) -> Iterator[str]:
     print(f"| ---: | ---: | --- | ---: |{' ---: |' * len(heads)}")
     for sizes in SIZES:
         for bad in (BAD, 0.0):
-            answers = Answers(locations, sizes, bad)
+            answers = Answers(locations, sizes, bad, seed)
             for promise in PROMISES if bad else PROMISES[1:2]:
                 cells = []
                 for count in PROMISE_LOCATIONS:
-                    made, broken = judge_promises(answers, promise, count, sets)
+                    made, broken = judge_promises(answers, promise, count, sets, seed)
                     cells.append(f"{100 * made:.0f} ({100 * broken / made:.0f})" if made else "0")
                     if broken > MOST_BROKEN * made:
                         yield f"promise {promise} at {count} {sizes}"
@@ -222,13 +223,14 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=1200, help="surveys for each cell of figures")
     parser.add_argument("--promises", type=int, default=400, help="surveys for each cell of promises")
     parser.add_argument("--pool", type=int, default=20_000, help="locations of the population")
+    parser.add_argument("--seed", type=int, default=20261130)
     options = parser.parse_args()
     short: list[str] = []
     if options.sets:
-        pools = {sizes: make_pool(options.pool, sizes) for sizes in SIZES}
-        short += show_intervals(pools, options.sets)
+        pools = {sizes: make_pool(options.pool, sizes, options.seed) for sizes in SIZES}
+        short += show_intervals(pools, options.sets, options.seed)
     if options.promises:
-        short += show_promises(options.pool, options.promises)
+        short += show_promises(options.pool, options.promises, options.seed)
     if short and min(options.sets or 100, options.promises or 100) >= 100:
         raise SystemExit(f"Held too seldom: {'; '.join(short)}.")
 

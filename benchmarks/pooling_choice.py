@@ -5,7 +5,7 @@ so many events by log loss after a temperature, as training does it, and judged 
 locations beside `mean`, the fallback. Printed: the mean difference in log loss, chosen less `mean` (below 0:
 choosing helps), the share of choices worse than `mean` by more than 0.01, and the worst world's mean.
 
-    python benchmarks/pooling_choice.py [--repeats 200]
+    python benchmarks/pooling_choice.py [--repeats 200] [--seed 20261130]
 """
 
 from __future__ import annotations
@@ -91,10 +91,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--judged", type=int, default=3000, help="events of other locations")
+    parser.add_argument("--seed", type=int, default=20261130, help="the thirty events were chosen on others")
     args = parser.parse_args()
     judged = {}
     for number, (name, world) in enumerate(WORLDS.items()):
-        probabilities, truth = world.draw(args.judged, 300, np.random.default_rng(number))
+        probabilities, truth = world.draw(args.judged, 300, np.random.default_rng([args.seed, number]))
         judged[name] = pooled(probabilities), truth
     print("| events | locations | chosen less mean | worse by 0.01 | worst world |")
     print("| --- | --- | --- | --- | --- |")
@@ -106,7 +107,7 @@ def main() -> None:
             for number, (name, world) in enumerate(WORLDS.items()):
                 differences = []
                 for repeat in range(args.repeats):
-                    random = np.random.default_rng([number, size, places, repeat])
+                    random = np.random.default_rng([args.seed, number, size, places, repeat])
                     probabilities, truth = world.draw(size, places, random)
                     logits = pooled(probabilities)
                     fitted = {method: fit_temperature(one, truth) for method, one in logits.items()}

@@ -1,6 +1,6 @@
 """How often the intervals of a review's audit hold the truth: simulated reviews, stopped at some point.
 
-    python benchmarks/review_audit.py [--reviews 1000] [--row NAME]
+    python benchmarks/review_audit.py [--reviews 1000] [--row NAME] [--seed 20261130]
 
 Every review has its own events, labels of very unequal frequency, and a machine whose mistakes are more
 frequent among rare labels and come in clusters. A stream asks for events by an order of its own (the most
@@ -212,12 +212,12 @@ def share(part: float, whole: float) -> float:
     return part / whole if whole else np.nan
 
 
-def measure(row: Row, reviews: int) -> dict[str, tuple[float, float]]:
+def measure(row: Row, reviews: int, seed: int) -> dict[str, tuple[float, float]]:
     """Of each figure: how often its interval held the truth, and half its mean width."""
     held: dict[str, list[bool]] = defaultdict(list)
     widths: dict[str, list[float]] = defaultdict(list)
-    for seed in range(reviews):
-        for name, estimate, truth in figures(row, seed):
+    for number in range(seed, seed + reviews):
+        for name, estimate, truth in figures(row, number):
             if np.isnan(truth) or estimate.low is None or estimate.high is None:
                 continue
             held[name].append(estimate.low - 1e-9 <= truth <= estimate.high + 1e-9)
@@ -235,6 +235,7 @@ def main() -> None:
     )
     parser.add_argument("--reviews", type=int, default=1000, help="of each row")
     parser.add_argument("--row", choices=ROWS, action="append", help="only this one; may be given again")
+    parser.add_argument("--seed", type=int, default=20261130, help="of the first review; the others follow")
     options = parser.parse_args()
     print(f"Held the truth, % of {options.reviews} reviews (± half the mean width, in %)\n")
     print(f"| review | events | labels | audited | {' | '.join(NAMES)} |")
@@ -242,7 +243,7 @@ def main() -> None:
     short = []
     for name in options.row or ROWS:
         row = ROWS[name]
-        result = measure(row, options.reviews)
+        result = measure(row, options.reviews, options.seed)
         cells = [f"{100 * result[key][0]:.1f} (± {100 * result[key][1]:.0f})" for key in NAMES]
         print(f"| {name} | {row.events:,} | {row.labels} | {row.audited} | {' | '.join(cells)} |", flush=True)
         if row.counts:

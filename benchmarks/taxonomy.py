@@ -34,7 +34,7 @@ from trapline.taxonomy.rollup import best_answers, levels_of, roll_up, verdict
 from trapline.training import crossval, strengths
 from trapline.training.features import embed
 from trapline.training.learners import TreeLearner
-from trapline.training.taxa_choices import choose_thresholds
+from trapline.training.taxa_choices import USUAL_PROMISES, choose_thresholds
 from trapline.training.taxa_media import select_taxa
 
 FOLDS, SEED, DAYS, HALVES = 5, 42, 6, 100
@@ -133,9 +133,12 @@ def ways(catalog: Catalog, found: Mapping[str, Predictions]) -> None:
         judged = {}
         for way, predictions in found.items():
             part = predictions if name == "all" else part_of(predictions, name)
-            judged[way] = evaluate_ranks(chosen, part, groups=keys, samples=500, seed=SEED)
+            judged[way] = evaluate_ranks(
+                chosen, part, groups=keys, unknown_are_wrong=False, way="rolled-up", samples=500, seed=SEED
+            )
         print_ranks({way: one for way, one in judged.items() if one is not None})
-        print_greedy(chosen, found["taxa-cascade"])
+        if "taxa-cascade" in found:
+            print_greedy(chosen, found["taxa-cascade"])
 
 
 def print_ranks(judged: Mapping[str, RankEvaluation]) -> None:
@@ -240,7 +243,7 @@ def promise(catalog: Catalog, found: Mapping[str, Predictions], only: str | None
     )
     for way, predictions in found.items():
         part = predictions if only is None else part_of(predictions, only)
-        for wanted in (0.9, 0.95):
+        for wanted in USUAL_PROMISES[::-1]:
             print_promise(way, wanted, part, truth, groups)
 
 

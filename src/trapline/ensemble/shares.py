@@ -23,8 +23,8 @@ from trapline.prediction import Predictions, SharesShift, probability_columns
 ALL = "all"
 """The name of the one group where nothing is told apart."""
 KEPT = 300.0
-"""Media of the old shares that count beside the new: in simulated seasons this number loses
-least beside the best one where it loses most (`benchmarks/shares_kept.py`)."""
+"""Media of the old shares that count beside the new: in simulated seasons fewer lose more beside the best
+number where they lose most; 1000 lose as little (`benchmarks/shares_kept.py`)."""
 
 Floats = npt.NDArray[np.float64]
 

@@ -44,8 +44,8 @@ FEW = 5
 LEAST_EVENTS = 30
 """Events of several media that a choice of pooling needs; with fewer the mean is taken.
 
-Simulated (`benchmarks/pooling_choice.py`), a choice on 30 events of five locations is 0.04 better in log loss
-at other locations than the mean, and in the worst kind of bursts 0.03 worse; one on 10 is worse on average.
+Simulated (`benchmarks/pooling_choice.py`), a choice on 30 events of five locations is 0.03 better in log loss
+at other locations than the mean, and in the worst kind of bursts 0.05 worse; one on 10 is worse on average.
 """
 
 
