@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,8 @@ WAYS = ("taxa-flat", "taxa-cascade", "taxa-path")
 SETS = ("caltech-night", "trailcam-bursts", "jura")
 SETTINGS = ["augmentation.horizontal_flip=0"]
 NAMED = "all that name a taxon"
+ALIKE = ("runs of bursts, days", "locations, seasons, sets")
+"""What the photos of the two cameras are taken for: as if each run or day were a location, or as they are."""
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 
 
@@ -82,6 +85,12 @@ def sessions(catalog: Catalog) -> list[str]:
         else:
             found.append(place)
     return found
+
+
+def as_cataloged(media: str, place: str) -> tuple[str, str, str]:
+    """Location, season and set of a media, as a catalog of the three sets has them: two are of one camera."""
+    name = media.split("/", maxsplit=1)[0]
+    return (place, "", name) if name == SETS[0] else (name, place, name)
 
 
 def recipe_of(way: str, *changes: str) -> Recipe:
@@ -238,19 +247,24 @@ def promise(catalog: Catalog, found: Mapping[str, Predictions], only: str | None
     truth = dict(catalog.table.select("media_id", pl.col("labels").list.first()).iter_rows())
     print(f"\n### Promise, {only or 'all three sets'}: {HALVES} random halves\n")
     print(
-        "| way | promise | level | answered: median of halves | precision held: mean (5 %–95 % of halves) "
-        "| halves that kept it |\n| --- | --- | --- | --- | --- | --- |"
+        "| way | alike are | promise | level | answered: median of halves | precision held: mean (5–95 %) of "
+        "them | halves that kept it |\n| --- | --- | --- | --- | --- | --- | --- |"
     )
     for way, predictions in found.items():
         part = predictions if only is None else part_of(predictions, only)
-        for wanted in USUAL_PROMISES[::-1]:
-            print_promise(way, wanted, part, truth, groups)
+        for wanted, alike in product(USUAL_PROMISES[::-1], ALIKE):
+            print_promise(way, wanted, alike, part, truth, groups)
 
 
 def print_promise(
-    way: str, wanted: float, part: Predictions, truth: Mapping[str, str], groups: Mapping[str, str]
+    way: str,
+    wanted: float,
+    alike: str,
+    part: Predictions,
+    truth: Mapping[str, str],
+    groups: Mapping[str, str],
 ) -> None:
-    """One row a level, and one of all answers that name a taxon."""
+    """One row a level, and one of all answers that name a taxon; one if there is no answer at all."""
     hierarchy = tree_of(part)
     classes, tree = hierarchy.classes, hierarchy.classes.taxonomy
     settings = recipe_of(way, f"taxa.promise={wanted}").taxa
@@ -258,6 +272,7 @@ def print_promise(
     media = part.table["media_id"].to_list()
     labels = [truth[one] for one in media]
     places = np.array([groups[one] for one in media])
+    cameras, seasons, sets = np.array([as_cataloged(*pair) for pair in zip(media, places, strict=True)]).T
     values = part.probabilities()
     levels = levels_of(tree, classes.names, part.facts.taxonomy.unsupported)
     names = np.unique(places)
@@ -267,7 +282,9 @@ def print_promise(
         chosen = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
         first = np.isin(places, chosen)
         picked = [label for label, there in zip(labels, first, strict=True) if there]
-        thresholds, _ = choose_thresholds(values[first], picked, places[first], classes, settings)
+        units, axes = (places, {}) if alike == ALIKE[0] else (cameras, {"seasons": seasons, "sets": sets})
+        also = {name: codes[first] for name, codes in axes.items() if len(np.unique(codes[first])) > 1}
+        thresholds, _ = choose_thresholds(values[first], picked, units[first], classes, settings, also)
         rolled = roll_up(best_answers(values[~first], levels), thresholds)
         tally: dict[str, list[str]] = {}
         rest = [label for label, there in zip(labels, first, strict=True) if not there]
@@ -281,12 +298,14 @@ def print_promise(
             right, wrong = verdicts.count("right"), verdicts.count("wrong")
             if right + wrong:
                 kept.setdefault(name, []).append((len(verdicts) / len(rest), right / (right + wrong)))
+    if not kept:
+        print(f"| {way} | {alike} | {wanted} | none | 0 | – | – |")
     for name in ("species", "genus", "family", "order", "class", NAMED, "kind"):
         if name in kept:
             share, precision = np.array(kept[name]).T
             low, high = np.quantile(precision, [0.05, 0.95])
             print(
-                f"| {way} | {wanted} | {name} | {np.median(share):.1%} in {len(share)} halves "
+                f"| {way} | {alike} | {wanted} | {name} | {np.median(share):.1%} in {len(share)} halves "
                 f"| {precision.mean():.3f} ({low:.3f}–{high:.3f}) | {np.mean(precision >= wanted):.0%} |"
             )
 
