@@ -139,8 +139,8 @@ def describe_distance(where: str, media: int, distance: float, by: GroupedBy, gr
     digits = 1 if distance >= FAR + 0.05 else 3  # 1.004 is no 1.0
     return (
         f"{where} ({media} photo{'s' if media != 1 else ''}): unlike the {groups} training {by}s (distance "
-        f"{distance:.{digits}f}, where 19 of 20 held-out {by}s stay under {FAR:g}): its probabilities are not to be "
-        "relied on. Label 50 of its photos and recalibrate (trapline recalibrate)."
+        f"{distance:.{digits}f}, where 19 of 20 held-out {by}s stay under {FAR:g}): its probabilities are "
+        "not to be relied on. Label 50 of its photos and recalibrate (trapline recalibrate)."
     )
 
 
