@@ -1861,7 +1861,8 @@ def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], o
     elif boxes and learnt is False:
         say(
             "no photo had a box when this model was trained: it learnt from full frames. Here photos "
-            "are cut to boxes, which it has never seen. Leave the boxes out, or train again with boxes."
+            "are cut to boxes, which it has never seen. Predict the folder of the photos, or a catalog "
+            "without boxes; or train again with boxes."
         )
 
 
