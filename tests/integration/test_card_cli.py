@@ -334,7 +334,8 @@ def test_a_card_without_photos_leaves_nothing(run: Any, tmp_path: Path, what: st
         (tmp_path / "card" / "a.mp4").write_bytes(b"\0" * 100)
     status, out, err = run("card", "card", "-o", "out")
     assert (status, out) == (1, "")
-    assert {"nothing": "no picture", "videos": "1 .mp4", "gone": "nothing at"}[what] in err
+    told = {"nothing": "no picture", "videos": "1 .mp4): media are photos here. Take frames out of them"}
+    assert (told | {"gone": "nothing at"})[what] in err
     assert not (tmp_path / "out").exists()
 
 
