@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from trapline.competitions.code_execution import Checked, CodePackage
     from trapline.ecology import EcologyOverview as EcologyOverview
     from trapline.ecology import Records as Records
+    from trapline.ecology import Stations as Stations
     from trapline.ensemble import CombinedTable as CombinedTable
     from trapline.ensemble import FoldBy
     from trapline.ensemble import Recalibrated as Recalibrated
@@ -1860,7 +1861,8 @@ def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], o
     elif boxes and learnt is False:
         say(
             "no photo had a box when this model was trained: it learnt from full frames. Here photos "
-            "are cut to boxes, which it has never seen. Leave the boxes out, or train again with boxes."
+            "are cut to boxes, which it has never seen. Predict the folder of the photos, or a catalog "
+            "without boxes; or train again with boxes."
         )
 
 
@@ -3035,6 +3037,8 @@ def ecology_report(
     timezone: str | None = None,
     species: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    stations_columns: Mapping[str, str] | None = None,
 ) -> EcologyOverview:
     """What a survey says of its species: effort, rates, occupancy, activity, richness, on one page.
 
@@ -3056,12 +3060,14 @@ def ecology_report(
         timezone: of the cameras' clocks; with it, and coordinates, activity is by the sun.
         species: labels; none for all but people and vehicles.
         exclude: labels that are no species here.
+        columns: what a column of a table of records holds → its name, where that is not a usual one.
+        stations_columns: likewise of the table of stations.
 
     Raises:
         UsageError: an option is of what is not there.
         DataError: there is no record, or one is at none of the stations.
     """
-    from trapline.ecology import guess_stations, leave_out_labels, overview, read_records, read_stations
+    from trapline.ecology import guess_stations, leave_out_labels, overview, read_records
 
     page = _report_path(output)
     own = _own_records(
@@ -3075,12 +3081,17 @@ def ecology_report(
         taxonomy=taxonomy,
         observers=observers,
     )
-    records, photos = (read_records(str(source), timezone=timezone), None) if own is None else own
+    if own is None:
+        records, photos = read_records(str(source), timezone=timezone, columns=columns), None
+    elif columns:
+        raise UsageError(f"--column is of tables of records, and {source} is none.")
+    else:
+        records, photos = own
     records = leave_out_labels(records, exclude)
-    if stations is not None:
-        placed = read_stations(stations, timezone=timezone)
-    elif own is None and _has_stations(Path(str(source))):
-        placed = read_stations(Path(str(source)), timezone=timezone)
+    if stations is not None or (own is None and _has_stations(Path(str(source)))):
+        placed = _stations_of(stations or Path(str(source)), stations_columns, timezone)
+    elif stations_columns:
+        raise UsageError("--stations-column is of a table of stations, and none was named (--stations).")
     else:
         placed = guess_stations(records if photos is None else photos)
     result = overview(
@@ -3101,6 +3112,16 @@ def ecology_report(
 
         write_ecology_report(result, page)
     return result
+
+
+def _stations_of(source: File, columns: Mapping[str, str] | None, timezone: str | None) -> Stations:
+    """Where cameras stood; errors name the options of the stations."""
+    from trapline.ecology import name_station_options, read_stations
+
+    try:
+        return read_stations(source, columns=columns, timezone=timezone)
+    except DataError as error:
+        raise DataError(name_station_options(str(error))) from error
 
 
 def _has_stations(source: Path) -> bool:

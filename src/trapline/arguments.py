@@ -69,6 +69,7 @@ _OPTIONS = {
     "--set": "changes",
     "--intervals-over": "over",
     "--column": "columns",
+    "--stations-column": "stations_columns",
 }
 _OPTION_OF = {name: option for option, name in _OPTIONS.items()}
 _at_command = False

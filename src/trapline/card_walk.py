@@ -429,23 +429,30 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None, spoken: Observation
             "a probability."
         )
     if model is not None:
-        labels = model.card.labels
+        labels, events = model.card.labels, catalog.table["event_id"].drop_nulls()
+        together = "" if events.is_empty() else " Photos of one visit are answered together."
         yield (
             f"The model, {model.card.name}, knows {name_some(labels, 30)}. An animal that it does not know "
-            "is called one of these, often surely. Photos of one visit are answered together."
+            f"is called one of these, often surely.{together}"
         )
         few = few_locations_doubt(model.card)  # stands at the top
         yield from (doubt for doubt in card_doubts(model.card) if doubt != few)
         if blank_column(labels) is None:
             yield "Where the detector sees no animal, its word stands: the model cannot say that."
         else:
-            yield "Whether a photo of a visit is blank, its own answer says."
+            yield "Whether a photo is blank, its own answer says."
     yield "Photos and visits are counted, not animals. Times are those of the camera's clock."
     if catalog.table["camera_time"].is_null().all():
         yield (
             "No photo has a time, so that no visits are counted and no hours shown. Where a table or the "
             "names of the files have times, read them with `trapline catalog`, and give `trapline card` its "
             "catalog."
+        )
+    elif catalog.table["location_id"].is_null().all():
+        yield (
+            "No photo has a location, so that no visits are counted. Name it when the catalog is made "
+            "(of a folder `trapline catalog … --location NAME`, of a table `--column location=NAME`), and "
+            "give `trapline card` that catalog."
         )
 
 

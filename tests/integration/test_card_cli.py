@@ -223,6 +223,28 @@ def test_pictures_of_several_cameras_say_of_which_they_are(tmp_path: Path) -> No
     assert {name for name in ("North", "South") if f"{name} · 2024-05-01 10:30" in page} == {"North", "South"}
 
 
+@pytest.mark.parametrize("location", [None, "ridge"])
+def test_a_page_says_why_no_visits_are_counted_where_no_location_is_known(
+    tmp_path: Path, location: str | None, write_tiny_model: Any
+) -> None:
+    rows = [
+        {
+            "media_id": f"{n}.jpg",
+            "file_path": f"{n}.jpg",
+            "location_id": location,
+            "camera_time": datetime(2026, 5, 1, n),
+        }
+        for n in range(2)
+    ]
+    for n in range(2):
+        photo(tmp_path / "photos" / f"{n}.jpg", seed=n)
+    media = Catalog.from_rows(rows, tmp_path / "photos", "a table").save(tmp_path / "photos.parquet")
+    model = write_tiny_model(tmp_path / "model.onnx")
+    page = trapline.card(media, tmp_path / "out", model=model).page.read_text("utf-8")
+    assert ("No photo has a location, so that no visits are counted" in page) == (location is None)
+    assert "Photos of one visit are answered together" not in page, "nothing says which these are"
+
+
 def test_words_in_backticks_are_code_on_the_page(tmp_path: Path) -> None:
     photo(tmp_path / "photos" / "1.jpg")
     page = trapline.card(tmp_path / "photos", tmp_path / "out").page.read_text("utf-8")
@@ -312,7 +334,8 @@ def test_a_card_without_photos_leaves_nothing(run: Any, tmp_path: Path, what: st
         (tmp_path / "card" / "a.mp4").write_bytes(b"\0" * 100)
     status, out, err = run("card", "card", "-o", "out")
     assert (status, out) == (1, "")
-    assert {"nothing": "no picture", "videos": "1 .mp4", "gone": "nothing at"}[what] in err
+    told = {"nothing": "no picture", "videos": "1 .mp4): media are photos here. Take frames out of them"}
+    assert (told | {"gone": "nothing at"})[what] in err
     assert not (tmp_path / "out").exists()
 
 

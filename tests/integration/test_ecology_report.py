@@ -138,3 +138,20 @@ def test_options_of_catalogs_are_refused_for_a_table(report: Run) -> None:
     status, _, said = report("--threshold", "0.5")
     assert status == 2
     assert "--threshold is of catalogs and predictions" in said
+
+
+def test_columns_of_names_of_their_own_are_named_by_the_options_that_its_errors_say(
+    survey: Path, report: Run
+) -> None:
+    for name, own in (("records.csv", {"Species": "Especie"}), ("stations.csv", {"Setup_date": "Puesta"})):
+        text = (survey / name).read_text()
+        for usual, word in own.items():
+            text = text.replace(usual, word)
+        (survey / name).write_text(text)
+    stations = ("--stations", str(survey / "stations.csv"))
+    assert "--column species=NAME" in report(*stations)[2]
+    of_records = ("--column", "species=Especie")
+    assert "--stations-column start=NAME" in report(*stations, *of_records)[2]
+    status, _, err = report(*stations, *of_records, "--stations-column", "start=Puesta")
+    assert status == 0, err
+    assert report(*of_records, "--stations-column", "start=Puesta")[0] == 2, "there are no stations to read"

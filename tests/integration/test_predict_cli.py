@@ -172,6 +172,7 @@ def test_boxes_are_joined_and_their_absence_is_said(
     assert run("predict", "frame.onnx", "card", "-o", "as-trained.csv")[2] == ""
     said = run("predict", "frame.onnx", "card", "-o", "otherwise.csv", "--boxes", "boxes.json")[2]
     assert "which it has never seen" in said
+    assert "a catalog without boxes" in said
 
 
 def test_boxes_are_found_first_where_that_is_asked_for(

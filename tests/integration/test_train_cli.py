@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.cli import main
+from trapline.cli.train import _lines
 from trapline.models import ModelFile
 
 pytest.importorskip("torch")
@@ -139,3 +141,14 @@ def test_tune_tries_goes_on_and_hands_over_its_best(
 def test_tune_needs_a_space(catalog: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert leave("tune", catalog, "-r", "conser-vision-resnet50") == 2
     assert "no search space" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("high", [None, 0.9])
+def test_figures_without_an_interval_say_why_and_have_no_empty_column(
+    write_tiny_model: Any, tmp_path: Path, high: float | None
+) -> None:
+    figures = {"accuracy": {"value": 0.75, "low": high and 0.7, "high": high}}
+    path = write_tiny_model(tmp_path / "m.onnx", metrics=figures, metrics_on="one camera")
+    told = "\n".join(_lines(ModelFile(path).card, path, 1.0, []))
+    assert ("95 % interval" in told) == (high is not None)
+    assert ("No intervals" in told and "--event-gap 60s" in told) == (high is None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,7 +116,7 @@ def load_stations(
     timezone: str | None = None,
 ) -> Stations:
     """Stations of a command's arguments; errors name the options of the stations."""
-    from trapline.ecology import read_stations
+    from trapline.ecology import name_station_options, read_stations
 
     try:
         return read_stations(
@@ -127,12 +126,7 @@ def load_stations(
             timezone=timezone,
         )
     except DataError as error:
-        raise DataError(_of_stations(str(error))) from error
-
-
-def _of_stations(message: str) -> str:
-    """A message with the options of the stations for those of the records."""
-    return re.sub(r"--(?=(?:time-format|column)\b)", "--stations-", message)
+        raise DataError(name_station_options(str(error))) from error
 
 
 def roles_of(column: Sequence[str] | None, option: str) -> dict[str, str]:

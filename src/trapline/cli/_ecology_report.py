@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trapline.cli._common import Decisions, Force, Json, SureOnly, print_json, refuse_to_overwrite
-from trapline.cli._ecology_options import Exclude
+from trapline.cli._ecology_options import Column, Exclude, StationsColumn, roles_of
 
 
 def report(
@@ -60,6 +60,8 @@ def report(
         str | None, typer.Option(help="Labels, with commas between.  [all but people and vehicles]")
     ] = None,
     exclude: Exclude = None,
+    column: Column = None,
+    stations_column: StationsColumn = None,
     json: Json = False,
     force: Force = False,
 ) -> None:
@@ -87,10 +89,12 @@ def report(
         timezone=timezone,
         species=_names(species),
         exclude=exclude or (),
+        columns=roles_of(column, "--column"),
+        stations_columns=roles_of(stations_column, "--stations-column"),
     )
     if json:
         print_json(result.as_json())
-    for note in dict.fromkeys((result.made_of, *result.notes)):
+    for note in dict.fromkeys((*result.records.doubts, result.made_of, *result.notes)):
         typer.echo(note, err=True)
     for path in report_files(output) if page else [output]:
         if path.exists():

@@ -104,10 +104,16 @@ def _lines(card: Card, path: Path, seconds: float, notes: list[str]) -> Iterator
 
     yield f"Wrote {path} after {seconds:.0f} s: {len(card.labels)} labels, recipe {card.name}."
     yield f"Measured on {card.metrics_on}:"
-    rows = [("", "", "95 % interval")]
+    some = any(figure.low is not None for figure in card.metrics.values())
+    rows = [("", "", "95 % interval")] if some else []
     rows += [(title(name), number(figure.value), span(figure)) for name, figure in card.metrics.items()]
     for line in columns(rows):
         yield f"  {line}"
+    if not some:
+        yield (
+            "No intervals: they are over locations, or over the events of one location alone (`trapline "
+            "catalog … --event-gap 60s` makes some of the times)."
+        )
     for sentence in at_new(card.metrics, card.new_locations):
         yield f"New locations: {sentence}"
     for note in notes:

@@ -241,7 +241,7 @@ def _read_undated(path: Path, roles: Mapping[str, str], unit: TimeUnit | None) -
     if "species" not in roles:
         raise DataError(
             f"{path} line 1 has no column that is known to hold the species; it has: "
-            f"{', '.join(read_header(path))}. Say which with --columns species=COLUMN."
+            f"{', '.join(read_header(path))}. Say which with --column species=NAME."
         )
     with open_reading(Reading()) as reading:
         table = read_table(path)

@@ -211,6 +211,7 @@ class EcologyOverview:
                 "why_not": self.no_richness,
             },
             "clock": self.clock,
+            "doubts": list(self.records.doubts),
             "notes": list(self.notes),
         }
 

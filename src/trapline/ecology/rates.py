@@ -191,7 +191,14 @@ def trapping_rates(
     locations, month_names, days, row_location, day_month = _trap_days(operation)
     worked = days.sum(axis=1) > 0
     if not worked.any():
-        raise DataError(f"No station of {stations.source} ever worked: there is no effort.")
+        raise DataError(
+            f"No station of {stations.source} ever worked: there is no effort."
+            + (
+                " All photos of each are of one day: say when it stood (--stations)."
+                if stations.guessed
+                else ""
+            )
+        )
     labels, counts = _counts(matched, row_location, day_month, (len(locations), len(month_names)))
     notes = _notes(matched, operation, counts[:, ~worked].sum(), int(worked.sum()))
     counts, days = counts[:, worked], days[worked]

@@ -44,12 +44,15 @@ class Records:
         made_of: of what.
         source: in words, for people.
         notes: what a person must know: rows that could not be used and why, clocks, thresholds.
+        doubts: what stands above all else: the model that named them was measured at too few locations, or
+            has learnt from photos unlike these.
     """
 
     table: pl.DataFrame
     made_of: MadeOf = "table"
     source: str | None = None
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = [name for name, kind in RECORDS.items() if self.table.schema.get(name) != kind]

@@ -117,13 +117,14 @@ def records_of(
         rows, notes = _of_people(rows)
     table = _records(rows, media, kind)
     notes = [_described(chosen), *notes, *_doubts(table, media)]
-    return Records(table, cast(MadeOf, chosen), media.source, tuple(notes))
+    doubts = _doubts_of_model(source) if chosen == "threshold" else ()
+    return Records(table, cast(MadeOf, chosen), media.source, tuple(notes), doubts)
 
 
 def _limit(observations: Observations) -> str:
     """For people: from which probability on a model's label is an answer."""
     limit = observations.facts.threshold
-    return "threshold: the model's own way" if limit is None else f"threshold {limit:g}"
+    return "no threshold: the model's own answer counts" if limit is None else f"threshold {limit:g}"
 
 
 def _opened(path: Path) -> Observations | Predictions | Catalog:
@@ -212,6 +213,14 @@ def _doubts(records: pl.DataFrame, catalog: Catalog) -> list[str]:
     return notes
 
 
+def _doubts_of_model(source: Observations | Predictions | Catalog) -> tuple[str, ...]:
+    """What must be known of the model before its answers are counted; observations do not tell it."""
+    if not isinstance(source, Predictions):
+        return ()
+    compared = source.facts.familiar
+    return (*source.facts.few_locations, *([] if compared is None else compared.sentences()))
+
+
 def _expected(
     predictions: Predictions,
     catalog: Catalog,
@@ -252,7 +261,8 @@ def _expected(
         *_doubts(table, catalog),
     ]
     exclusive = predicted.task == "single-label" or predicted.facts.exclusive
-    return ExpectedRecords(table, "probabilities", catalog.source, tuple(notes), exclusive)
+    doubts = _doubts_of_model(predictions)
+    return ExpectedRecords(table, "probabilities", catalog.source, tuple(notes), doubts, exclusive)
 
 
 def _spoken(own: pl.DataFrame, certain: pl.DataFrame, media: pl.DataFrame) -> tuple[pl.Series, pl.Series]:

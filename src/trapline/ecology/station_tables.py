@@ -46,6 +46,11 @@ _DAY = timedelta(days=1)
 _TABLES = (".csv", ".csv.gz", ".tsv", ".txt")
 
 
+def name_station_options(message: str) -> str:
+    """A message with the options of the stations for those of the records, where both are read."""
+    return re.sub(r"--(?=(?:time-format|column)\b)", "--stations-", message)
+
+
 @checked
 def read_stations(
     source: Path | str,

@@ -117,7 +117,9 @@ def guess_stations(photos: Records | Catalog) -> Stations:
     )
     if spans.is_empty():
         raise DataError(
-            f"No row of {source} has both a time and a location: nothing says when cameras stood."
+            f"No row of {source} has both a time and a location: nothing says when cameras stood. Read the "
+            "photos again with what is missing: times from a table or the photos (trapline catalog --exif), "
+            "locations by --location NAME of a folder, or --column location=NAME of a table."
         )
     stations = tuple(
         Station(location, None, None, None, _midnight(first), _midnight(last), whole_days=True)

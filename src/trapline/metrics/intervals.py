@@ -9,14 +9,16 @@ the percentiles of resamples it sees how much hangs on a location that is larger
 
 The interval is that of Student's t on a scale on which figures are nearer to symmetric, so that it is longer
 on the side where it can be: the logit for a share, the logarithm for a loss, the figure itself for a
-difference. A few large locations, or a label that few show, leave few degrees of freedom, whatever the count
-of locations: they are twice the effective number of movements (Σ d²)² / Σ d⁴, at most one fewer than the
-locations that move the figure at all. The two was chosen by simulation (`benchmarks/coverage.py`), whose
+difference. It ends where the figure cannot go on: a log loss at 16.1, a Brier score at 2. A few large
+locations, or a label that few show, leave few degrees of freedom, whatever the count of locations: they are
+twice the effective number of movements (Σ d²)² / Σ d⁴, at most one fewer than the locations that move the
+figure at all. The two was chosen by simulation (`benchmarks/coverage.py`), whose
 table says how often these intervals hold.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +30,7 @@ from numpy.typing import ArrayLike
 
 from trapline.errors import DataError
 from trapline.metrics.inputs import Floats, Weights, check, check_weights, ratio
+from trapline.metrics.probability import CLIP
 from trapline.metrics.registry import LOWER_IS_BETTER, measure
 
 CHUNK = 2_000_000
@@ -37,6 +40,9 @@ the fewer media it has, and intervals around it held in 12 to 62 of 100 simulate
 
 RATE = "rate"
 """The name of a figure that is from 0 on and has no upper end."""
+
+_MOST = {"log_loss": -math.log(CLIP), "brier_score": 2.0}
+"""What a loss cannot pass, by its definition in `trapline.metrics.probability`."""
 
 _STILL = 1e-12
 """A movement of less than this is rounding."""
@@ -245,11 +251,17 @@ def _estimates(name: str, points: Floats, without: list[Floats], *, differences:
         values = np.concatenate(without)  # [sets, M]
         for index, point in enumerate(points):
             scale = "itself" if differences else scale_of(name, point, values[:, index])
-            lows[index], highs[index] = _interval(float(point), values[:, index], scale)
+            lows[index], high = _interval(float(point), values[:, index], scale)
+            highs[index] = high if differences else end_of(name, high)
     return [
         Estimate(*(None if np.isnan(number) else float(number) for number in numbers))
         for numbers in zip(points, lows, highs, strict=True)
     ]
+
+
+def end_of(name: str, high: float) -> float:
+    """The upper end of an interval, or what the figure of this name cannot pass; NaN stays."""
+    return min(high, _MOST.get(name, math.inf))  # the first of the two where they cannot be compared
 
 
 def scale_of(name: str, point: float, others: Floats) -> Scale:

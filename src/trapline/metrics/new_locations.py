@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from trapline.metrics.inputs import Floats, Weights, check, check_weights
-from trapline.metrics.intervals import MetricsFunction, codes_of, scale_of
+from trapline.metrics.intervals import MetricsFunction, codes_of, end_of, scale_of
 from trapline.metrics.registry import measure
 
 FEW_LOCATIONS = 5
@@ -167,7 +167,7 @@ def _ends(
         return (0.0 if low <= least else float(low)), (1.0 if high >= 1 - least else float(high))
     if scale == "logarithm":
         low, high = np.exp(_reach(np.log(shown.clip(least)), groups, unknown))
-        return (0.0 if low <= least else float(low)), float(high)
+        return (0.0 if low <= least else float(low)), end_of(name, float(high))
     low, high = _reach(shown, groups, unknown)
     return float(low), float(high)
 

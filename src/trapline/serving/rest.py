@@ -96,6 +96,7 @@ def _add_pages(app: FastAPI, service: Service) -> None:
             version=__version__,
             models=names,
             cropping=service.shelf.cropping,
+            doubts=service.shelf.doubts,
             token=service.settings.token is not None,
             most=MOST_PHOTOS,
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trapline.errors import DataError, TraplineError
-from trapline.models import Halt, HaltedError, ModelFile, Trial
+from trapline.models import Halt, HaltedError, ModelFile, Trial, few_locations_doubt
 from trapline.serving.answers import check_classifier
 from trapline.serving.refusals import NOT_FOUND, NOT_READY, RefusedError
 from trapline.storage import MOST_BYTES, AnyPath, RemoteStat, SourceGoneError, local_copy
@@ -75,6 +75,13 @@ class Shelf:
         served = list(self._served.items())
         return tuple(name for name, one in served if one.model.card.saw_crops)
 
+    @property
+    def doubts(self) -> dict[str, str]:
+        """Of the open models that were measured at too few locations what people must know first, by name."""
+        served = list(self._served.items())
+        told = {name: few_locations_doubt(one.model.card) for name, one in served}
+        return {name: doubt for name, doubt in told.items() if doubt}
+
     def get(self, name: str | None = None, version: str | None = None) -> Served:
         """The model of that name, or the default one.
 
@@ -123,6 +130,8 @@ class Shelf:
                 "sees all, which is not what it learnt from: let clients send boxes.",
                 path,
             )
+        if doubt := few_locations_doubt(model.card):
+            log.warning("%s: %s", path, doubt)
         with self._lock:
             self._served[name] = Served(name, model)
 

@@ -76,3 +76,21 @@ def test_a_person_drops_photos_and_sees_answers_with_pictures(
     assert [
         said for said in page.complaints if "422" not in said
     ] == []  # the browser notes each unreadable photo
+
+
+def test_a_person_sees_that_photos_are_unlike_those_of_the_training(
+    page: Any, photos: list[bytes], tmp_path: Path
+) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    (tmp_path / "one.jpg").write_bytes(photos[0])
+    answers = page.locator("#answers li")
+    of_fetch = """fetch = (asked => async (...what) => {
+        const said = await (await asked(...what)).json();
+        return Response.json({ ...said, familiar: { photos: 1, distance: 1.2, far: window.far } });
+    })(fetch)"""
+    page.evaluate(of_fetch)
+    for far in (False, True):
+        page.evaluate("far => { window.far = far }", far)
+        page.set_input_files("#files", tmp_path / "one.jpg")
+        playwright.expect(answers).to_have_count(1 + far)
+        assert ("not to be relied on" in answers.nth(0).inner_text()) == far

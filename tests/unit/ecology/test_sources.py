@@ -20,14 +20,18 @@ from trapline.ecology import (
     Records,
     draws,
     expected_counts,
+    guess_stations,
     over_draws,
+    overview,
     predicted_media,
     records_of,
 )
 from trapline.errors import DataError, UsageError
 from trapline.metrics import Estimate
-from trapline.prediction import Predictions, probability_columns
+from trapline.models import MeasuredAt
+from trapline.prediction import Compared, FarLocation, Predictions, probability_columns
 from trapline.prediction.table import FIXED
+from trapline.reports import write_ecology_report
 
 START = datetime(2026, 5, 1, 22)
 
@@ -105,6 +109,32 @@ def test_above_a_threshold_people_stand_above_the_model() -> None:
     assert len(records_of(answers, media, threshold=0.7)) == 2
     assert "threshold 0.7" in records_of(answers, media, threshold=0.7).notes
     assert records_of(answers, media, made_of="decisions").table["event_id"].unique().to_list() == ["e1"]
+
+
+@pytest.mark.parametrize("made_of", ["decisions", "threshold", "probabilities"])
+def test_what_must_be_known_of_the_model_stands_above_records_of_its_answers(
+    made_of: Any, tmp_path: Path
+) -> None:
+    media = catalog([*TWO[:3], TWO[3] | {"camera_time": START + timedelta(days=3)}])
+    answers = predicted(media, [[0, 0.2, 0.8], [0.1, 0.9, 0.0], [0.3, 0.6, 0.1]], "single-label")
+    far = FarLocation(location_id="north", media=4, distance=1.5)
+    facts = replace(
+        answers.facts,
+        measured_at=(MeasuredAt.of({"<south>": 9}),),
+        familiar=Compared(by="day", groups=30, locations=1, far=1, farthest=(far,)),
+    )
+    records = records_of(replace(answers, facts=facts), media, made_of=made_of)
+    if made_of == "decisions":
+        assert records.doubts == ()
+        return
+    assert records_of(answers, media, made_of=made_of).doubts == ()
+    few, unlike = records.doubts
+    assert "measured at one location (<south>)" in few
+    assert unlike.startswith("Location north (4 photos): unlike the 30 training days")
+    result = overview(records, guess_stations(media))
+    assert result.as_json()["doubts"] == [few, unlike]
+    write_ecology_report(result, tmp_path / "survey.html")
+    assert "measured at one location (&lt;south&gt;)" in (tmp_path / "survey.html").read_text("utf-8")
 
 
 def test_expected_records_are_of_what_nobody_decided() -> None:

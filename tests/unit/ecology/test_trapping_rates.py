@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binomtest
 from survey_tables import RECORDS, STATIONS, write
 
-from trapline.ecology import trapping_rates
+from trapline.ecology import guess_stations, read_records, trapping_rates
 from trapline.errors import DataError
 from trapline.metrics import estimate_binomial
 
@@ -60,6 +60,12 @@ def test_one_location_has_no_interval_and_it_is_told(tmp_path: Path) -> None:
     assert (rates.species[0].rate.value, rates.species[0].rate.low) == (20, None)
     assert rates.species[0].naive_occupancy.low is None
     assert any("no intervals" in note for note in rates.notes)
+
+
+def test_photos_of_one_day_alone_ask_for_the_table_of_stations(tmp_path: Path) -> None:
+    records = read_records(write(tmp_path, "r.csv", "Station,Species,DateTime\nA,fox,2020-01-02 10:00\n"))
+    with pytest.raises(DataError, match=r"of one day: say when it stood \(stations\)"):
+        trapping_rates(records, guess_stations(records))
 
 
 def test_stations_that_never_worked_are_no_zero(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_zip_is_the_same_catalog(make: Callable[..., Path], inner: str, tmp_pa
         ({"media": MEDIA.replace("m1,d1", "m1,d9")}, r"media\.csv line 2 names the deployment 'd9'"),
         ({"media": MEDIA.replace("m2,d1", "m1,d1")}, "more than once.*line 2"),
         ({"media": MEDIA.replace("media/1.jpg", "../1.jpg")}, "not relative"),
-        ({"media": MEDIA.replace("media/", "ftp://x/")}, "no media that are files: all 4"),
+        ({"media": MEDIA.replace("media/", "ftp://x/")}, r"no media that are files: all 4.*\(--keep-urls\)"),
         ({"deployments": ""}, r"deployments\.csv is empty"),
         (
             {"observations": OBSERVATIONS.replace("0.1,0.2,0.3,0.4", "0.1,0.2,0.3,4")},

@@ -357,6 +357,20 @@ def test_a_source_without_times_takes_those_of_the_photos_when_asked(tmp_path: P
         assert any("no column holds times; `trapline catalog --exif`" in note for note in without.facts.notes)
 
 
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [("path,label,camera", "one of camera does"), ("path,label", "add one"), ("path,label,site", "")],
+)
+def test_a_table_without_known_locations_says_how_to_name_them(
+    tmp_path: Path, header: str, told: str
+) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(f"{header}\na.jpg,fox,A\n" if header.count(",") == 2 else f"{header}\na.jpg,fox\n")
+    notes = [note for note in read(table).facts.notes if "hold locations" in note]
+    assert len(notes) == bool(told)
+    assert all(told in note and "--column location=NAME" in note for note in notes)
+
+
 def test_times_are_not_taken_from_two_places(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("path,label,time\na.jpg,fox,2020-01-01 10:00:00\n")

@@ -222,3 +222,11 @@ def test_two_locations_are_enough_for_an_interval() -> None:
     assert estimate.value == 0.75
     assert 0 < estimate.low < 0.1, "and say next to nothing"
     assert 0.9 < estimate.high < 1
+
+
+def test_no_interval_goes_where_its_figure_cannot() -> None:
+    sure_and_wrong, sure_and_right = np.array([[1e-9, 1 - 1e-9]] * 3), np.array([[0.999, 0.001]] * 20)
+    probabilities = np.vstack([sure_and_wrong, sure_and_right])
+    estimates = metrics.estimate_all(np.zeros(23, int), probabilities, np.r_[np.zeros(3), np.ones(20)])
+    assert estimates["brier_score"].high == 2
+    assert estimates["log_loss"].high == pytest.approx(-np.log(1e-7))

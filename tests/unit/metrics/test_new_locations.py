@@ -90,3 +90,11 @@ def test_many_locations_are_drawn_in_parts_and_say_the_same(monkeypatch: pytest.
 def test_a_location_larger_than_the_others_makes_fewer_effective_ones() -> None:
     assert metrics.effective_locations(["a", "b", "c", "d"]) == 4
     assert metrics.effective_locations(["a", "a", "a", "b"]) == pytest.approx(16 / 10)
+
+
+def test_no_prediction_goes_where_its_figure_cannot() -> None:
+    chance = np.r_[1e-9, np.linspace(0.9, 0.99, 5)].repeat(4)  # one location is answered surely and wrongly
+    probabilities = np.stack([chance, 1 - chance], axis=1)
+    predicted = metrics.new_location_intervals(np.zeros(24, int), probabilities, np.arange(24) // 4)
+    assert predicted["brier_score"].high == 2
+    assert predicted["log_loss"].high == pytest.approx(-np.log(1e-7))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from trapline.models import MeasuredAt
 from trapline.serving import predict_request, tf_rest, v2_rest
 from trapline.serving.refusals import RefusedError
 from trapline.serving.rest import LastWord, build_app
@@ -199,3 +200,19 @@ def test_what_the_application_leaves_without_an_answer_gets_one(
 
     found = asyncio.run(post(LastWord(broken), "/predict", {}))
     assert (found[0], found[1]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(("locations", "told"), [(1, True), (10, False)])
+def test_who_drops_photos_and_who_reads_the_log_learn_that_a_model_knows_one_camera(
+    write_tiny_model: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, locations: int, told: bool
+) -> None:
+    at = MeasuredAt.of({f"<L{number}>": 9 for number in range(locations)})
+    path = write_tiny_model(tmp_path / "tiny.onnx", measured_at=at)
+
+    async def page() -> str:
+        service = await build_service(Settings({"it": path}, threads=1), cores=1)
+        index = next(one for one in build_app(service).routes if getattr(one, "path", "") == "/")
+        return str(index.endpoint().body.decode())  # type: ignore[attr-defined]
+
+    assert ("Measured at one location (&lt;L0&gt;)" in asyncio.run(page())) == told
+    assert ("Measured at one location (<L0>)" in caplog.text) == told

@@ -182,7 +182,7 @@ def read_camtrap_dp(
         if rows.height == 0:
             raise DataError(
                 f"{source} has no media that are files: all {left_out} are URLs. Download them, or keep "
-                "the rows with the option keep_urls."
+                "their rows (--keep-urls)."
             )
         observations, more = _observations(package, classified_by)
         rows, unclear = _add_events(rows, observations)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 import polars as pl
 
 from trapline.catalog import as_name
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, name_some
 from trapline.formats.hidden import is_hidden
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
@@ -205,7 +205,16 @@ def read_csv_table(
         merged = merged + more
     elif "_time_text" not in rows.columns:
         merged = [*merged, "no column holds times; `trapline catalog --exif` reads those of the photos"]
+    if "location_id" not in rows.columns:
+        merged = [*merged, _without_locations(table, {*taken.values(), *together})]
     return Draft(rows, folder, f"table {source.name}", notes=notes + merged)
+
+
+def _without_locations(table: pl.DataFrame, used: Collection[str]) -> str:
+    """What to do about a table in which no column is known to hold locations; its columns that are left."""
+    left = [name for name in table.columns if name not in used and not name.startswith("_")]
+    what = f"if one of {name_some(left, 5)} does, name it" if left else "add one, and name it"
+    return f"no column is known to hold locations; {what} with `trapline catalog --column location=NAME`"
 
 
 def _columns_together(table: pl.DataFrame, asked: Mapping[str, str]) -> tuple[list[str], list[str]]:

@@ -73,7 +73,7 @@ def find_pictures(root: Path) -> FoundFiles:
     if not pictures:
         counted = count_videos(videos)
         why = "".join(f"; {sentence}" for sentence in left_out)
-        why += f"; {counted.describe()}" if counted else ""
+        why += f"; {counted.describe()}. Take frames out of them" if counted else ""
         raise DataError(f"There is no picture in or below {root} ({', '.join(sorted(SUFFIXES))}){why}.")
     current_reading().videos += sorted(videos)
     empty = sorted(folder for folder in folders if folder not in full and folder not in unreadable)
