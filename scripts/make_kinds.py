@@ -12,9 +12,11 @@ throughout, and that is not what makes an animal.
 A photo whose keywords, or whose burst, name two kinds does not say which of its boxes is what. Each of these
 boxes trains as the one of the two that a model of all other photos finds likelier; no figure counts them.
 Figures are of the most confident box of each photo. Twice: *apart* of seasons, cameras and days that the
-model did not see, with all sets in training; *left out* of each set by models of the others, which is what a
-new camera can expect. The head's strength, its temperature and the thresholds are
-chosen on the first alone.
+model did not see, with all sets in training, answered by temperature and thresholds of the other seasons,
+cameras and days; *left out* of each set by head, temperature and thresholds of the others alone, which is
+what a new camera can expect. The file's own temperature and thresholds are chosen on all photos kept apart
+and are in no figure. The head's strength is chosen on them too, and on the views of a crop both figures had
+been seen; so all figures are of these.
 """
 
 from __future__ import annotations
@@ -154,7 +156,7 @@ def draft_card() -> Card:
         name="kinds",
         task="single-label",
         labels=KINDS,
-        embedding_size=ModelFile(backbones.path("lite0"), threads=1).card.embedding_size,
+        embedding_size=lite0().card.embedding_size,
         preprocessing=Preprocessing(crop=CropPolicy(categories=("animal",), min_conf=0.1)),
     )
 
@@ -245,7 +247,7 @@ class Judge:
     @property
     def truth(self) -> Rows:
         """int64 [N]: the kind, where it is known."""
-        return self.possible.argmax(axis=1)
+        return np.asarray(self.possible.argmax(axis=1), np.int64)
 
     def fit(self, rows: Rows) -> LinearLayer:
         """A head; boxes of two kinds are first given the one that the others' head finds likelier."""
@@ -270,20 +272,21 @@ class Judge:
             view_weights=(1.0,) * views,
         )
 
-    def apart(self) -> Floats:
-        """[judged, kinds]: logits of heads that saw no photo of the same fold."""
-        return self._said_without(self.folds)
+    def logits(self, learnt: npt.NDArray[np.bool_], rows: Rows) -> Floats:
+        """[rows, kinds]: of a head of the boxes that were learnt, bool [N], about these."""
+        head = self.fit(np.flatnonzero(learnt))
+        return np.asarray(head.logits(self.boxes.features[rows, 0]), np.float64)
 
-    def left_out(self) -> Floats:
-        """The same of heads that saw no photo of the same set."""
-        return self._said_without(self.sets)
+    def apart(self, among: npt.NDArray[np.bool_]) -> Floats:
+        """[judged, kinds]: logits of heads that saw no photo of the same fold, nor one that is not among.
 
-    def _said_without(self, groups: npt.NDArray[np.generic]) -> Floats:
-        logits = np.empty((len(self.judged), len(KINDS)))
-        for group in np.unique(groups):
-            inside = groups[self.judged] == group
-            head = self.fit(np.flatnonzero(groups != group))
-            logits[inside] = head.logits(self.boxes.features[self.judged[inside], 0])
+        Args:
+            among: [N], the boxes that take part; the others' logits are NaN.
+        """
+        logits = np.full((len(self.judged), len(KINDS)), np.nan)
+        for fold in np.unique(self.folds):
+            inside = among[self.judged] & (self.folds[self.judged] == fold)
+            logits[inside] = self.logits(among & (self.folds != fold), self.judged[inside])
         return logits
 
 
@@ -294,7 +297,7 @@ def balance(sets: npt.NDArray[np.object_], truth: Rows) -> Floats:
     weights = 1 / np.sqrt(counts[np.searchsorted(names, cells)])
     for kind in np.unique(truth):
         weights[truth == kind] /= weights[truth == kind].sum()
-    return weights / weights.mean()
+    return np.asarray(weights / weights.mean(), np.float64)
 
 
 def share_of_sets(
@@ -336,42 +339,95 @@ def choose_thresholds(probabilities: Floats, truth: Rows, sets: npt.NDArray[np.o
     return {kind: thresholds[kind] for kind in KINDS}
 
 
+def settle(card: Card, judge: Judge, apart: Floats, among: npt.NDArray[np.bool_]) -> Card:
+    """The card with temperature and thresholds chosen on photos kept apart.
+
+    Args:
+        card: to be settled.
+        judge: knows what the photos show.
+        apart: [judged, kinds], logits.
+        among: [judged], the photos to choose on.
+    """
+    rows = judge.judged[among]
+    truth, logits = judge.truth[rows], apart[among]
+    calibration = fit_calibration("temperature", logits, truth, Calibration(), card.task, card.labels)
+    probabilities = apply_calibration(logits, calibration, card.task, card.labels)
+    thresholds = choose_thresholds(probabilities, truth, judge.sets[rows])
+    return card.model_copy(update={"calibration": calibration, "thresholds": thresholds})
+
+
+def answer(card: Card, logits: Floats) -> Rows:
+    """[n]: the kinds that are said by a card's temperature and thresholds; their number for unknown."""
+    return choose_kinds(apply_calibration(logits, card.calibration, card.task, card.labels), card)
+
+
+def answer_apart(card: Card, judge: Judge, apart: Floats) -> Rows:
+    """[judged]: of each fold what is said by temperature and thresholds of the others."""
+    folds, said = judge.folds[judge.judged], np.empty(len(apart), np.int64)
+    for fold in np.unique(folds):
+        inside = folds == fold
+        said[inside] = answer(settle(card, judge, apart, ~inside), apart[inside])
+    return said
+
+
+def answer_left_out(card: Card, judge: Judge) -> Rows:
+    """[judged]: of each set what is said by head, temperature and thresholds of the others alone."""
+    sets, said = judge.sets[judge.judged], np.empty(len(judge.judged), np.int64)
+    for one in SETS:
+        others, inside = judge.sets != one, sets == one
+        settled = settle(card, judge, judge.apart(others), ~inside)
+        print(f"without {one}: {describe(settled)}")
+        said[inside] = answer(settled, judge.logits(others, judge.judged[inside]))
+    return said
+
+
+def describe(card: Card) -> str:
+    """Temperature and thresholds, for people."""
+    return f"temperature {card.calibration.temperature:.3f}, thresholds {card.thresholds}"
+
+
 NOTICES = (
     "Trained on photos of: Caltech Camera Traps (Beery et al. 2018; LILA BC), Community Data License "
     "Agreement - Permissive 1.0; one camera of the challenge Hakuna Ma-data, CDLA-Permissive 1.0; Gimenez et "
     "al. 2022, Computo (camera traps of the Jura), CC BY 4.0. No photo is in the file.",
 )
 MEASURED_ON = (
-    "the most confident box (0.1 or more) of each photo that shows one kind, answered as the thresholds have "
-    "it. `apart`: seasons of trailcam-bursts, cameras of caltech-night and days of jura that the model did "
-    "not see; strength, temperature and thresholds were chosen on these. `left_out`: a whole set that it did "
-    "not see, as a new camera is. `person_not_shown`: persons that are called person or unknown. Photos "
-    "without a box are in none of these figures."
+    "the most confident box (0.1 or more) of each photo that shows one kind. `apart`: seasons of "
+    "trailcam-bursts, cameras of caltech-night and days of jura that the model did not see, answered by "
+    "temperature and thresholds that were chosen on the others. `left_out`: a whole set, as a new camera is, "
+    "answered by a head, temperature and thresholds of the other sets alone. Temperature and thresholds of "
+    "this file were chosen on all photos kept apart and are in no figure. The strength of the regularisation "
+    "and the views of a crop were chosen with both figures seen. `person_not_shown`: persons that are called "
+    "person or unknown. Photos without a box are in none of these figures."
 )
 
 
-def figures(judge: Judge, logits: Floats, card: Card, name: str) -> dict[str, Interval]:
+def figures(judge: Judge, said: Rows, name: str) -> dict[str, Interval]:
     """Recall by kind and set, with intervals over cameras, bursts and days; printed as a table too."""
     rows = judge.judged
-    said = choose_kinds(apply_calibration(logits, card.calibration, card.task, card.labels), card)
     found: dict[str, Interval] = {}
     for one in SETS:
         for number, kind in enumerate(KINDS):
             among = (judge.sets[rows] == one) & (judge.truth[rows] == number)
             if not among.any():
                 continue
-            counts = np.bincount(said[among], minlength=len(KINDS) + 1)
             safe = (said == KINDS.index("person")) | (said == len(KINDS))
             hits = {"recall": said == number} | ({"not_shown": safe} if kind == "person" else {})
+            of_set = f"{one.replace('-', '_')}_{name}"
             for figure, hit in hits.items():
                 share = estimate_ratio(hit[among], np.ones(among.sum()), judge.units[rows][among])
                 if (interval := Interval.of(share)) is not None:
-                    found[f"{kind}_{figure}_{one.replace('-', '_')}_{name}"] = interval
-            figure = found[f"{kind}_recall_{one.replace('-', '_')}_{name}"]
-            low, high = figure.low or figure.value, figure.high or figure.value
-            cells = [name, one, kind, str(among.sum()), f"{figure.value:.3f} ({low:.3f}–{high:.3f})"]
-            print("| " + " | ".join([*cells, *(f"{count / among.sum():.3f}" for count in counts)]) + " |")
+                    found[f"{kind}_{figure}_{of_set}"] = interval
+            print_row([name, one, kind], found[f"{kind}_recall_{of_set}"], said[among])
     return found
+
+
+def print_row(of: list[str], recall: Interval, said: Rows) -> None:
+    """A row of the table: of what, its recall, and how often each kind was said."""
+    span = "" if recall.low is None else f" ({recall.low:.3f}–{recall.high:.3f})"
+    counts = np.bincount(said, minlength=len(KINDS) + 1)
+    shares = [f"{count / len(said):.3f}" for count in counts]
+    print("| " + " | ".join([*of, str(len(said)), f"{recall.value:.3f}{span}", *shares]) + " |")
 
 
 def count_photos(boxes: Boxes) -> dict[str, dict[str, object]]:
@@ -390,6 +446,43 @@ def count_photos(boxes: Boxes) -> dict[str, dict[str, object]]:
     return counts
 
 
+def read_boxes(sets: Path, *, floats: bool) -> tuple[Boxes, onnx.ModelProto]:
+    """What the network makes of the boxes of all photos, and the network."""
+    photos, detector, card = photos_of(sets), Detector(kinds=False, threads=1), draft_card()
+    graph = read_graph(backbones.path("lite0")) if floats else eight_bits(photos, detector, card)
+    with tempfile.TemporaryDirectory(prefix="trapline-kinds-") as folder:
+        path = write_model_file(graph, lite0().card, Path(folder) / "lite0.onnx")
+        return embed(photos, detector, ModelFile(path, threads=1), card), graph
+
+
+def lite0() -> ModelFile:
+    """The backbone that Trapline ships."""
+    return ModelFile(backbones.path("lite0"), threads=1)
+
+
+def judged_card(judge: Judge) -> Card:
+    """The card of the head of all boxes, with temperature, thresholds and what it is worth; printed too."""
+    everywhere = np.ones(len(judge.sets), bool)
+    apart = judge.apart(everywhere)
+    card = settle(draft_card(), judge, apart, everywhere[judge.judged])
+    probabilities = apply_calibration(apart, card.calibration, card.task, card.labels)
+    print(f"log loss apart {log_loss(judge.truth[judge.judged], probabilities):.4f}; {describe(card)}")
+    said = {"apart": answer_apart(card, judge, apart), "left_out": answer_left_out(card, judge)}
+    on = f"photos kept apart by season, camera and day: {len(apart)} media"
+    print("| " + " | ".join(("judged", "set", "kind", "photos", "recall", *KINDS, "unknown")) + " |")
+    print("| --- " * 9 + "|")
+    return card.model_copy(
+        update={
+            "calibration": card.calibration.model_copy(update={"fitted_on": on}),
+            "training_data": dict(count_photos(judge.boxes)),
+            "backbone": {"name": "lite0", "fingerprint": lite0().fingerprint},
+            "notices": (*lite0().card.notices, *NOTICES),
+            "metrics": {key: one for name in said for key, one in figures(judge, said[name], name).items()},
+            "metrics_on": MEASURED_ON,
+        }
+    )
+
+
 def main() -> None:
     """Write the file named on the command line, and print what it is worth."""
     parser = argparse.ArgumentParser(description="Make the model of kinds that Trapline ships.")
@@ -397,42 +490,12 @@ def main() -> None:
     parser.add_argument("--sets", type=Path, required=True, help="folder of the three sets")
     parser.add_argument("--float", action="store_true", help="with Lite0 in float32, to compare")
     options = parser.parse_args()
-    photos, detector, card = photos_of(options.sets), Detector(kinds=False, threads=1), draft_card()
-    graph = read_graph(backbones.path("lite0")) if options.float else eight_bits(photos, detector, card)
-    with tempfile.TemporaryDirectory(prefix="trapline-kinds-") as folder:
-        features = ModelFile(backbones.path("lite0"), threads=1).card
-        network = ModelFile(write_model_file(graph, features, Path(folder) / "lite0.onnx"), threads=1)
-        boxes = embed(photos, detector, network, card)
+    boxes, graph = read_boxes(options.sets, floats=options.float)
     judge = Judge(boxes)
-    rows, apart = judge.judged, judge.apart()
-    truth = judge.truth[rows]
-    calibration = fit_calibration("temperature", apart, truth, Calibration(), card.task, KINDS)
-    probabilities = apply_calibration(apart, calibration, card.task, KINDS)
-    thresholds = choose_thresholds(probabilities, truth, judge.sets[rows])
-    print(f"log loss apart {log_loss(truth, probabilities):.4f}, thresholds {thresholds}")
-    on = f"photos kept apart by season, camera and day: {len(rows)} media"
-    card = card.model_copy(
-        update={
-            "calibration": calibration.model_copy(update={"fitted_on": on}),
-            "thresholds": thresholds,
-            "training_data": dict(count_photos(boxes)),
-            "backbone": {"name": "lite0", "fingerprint": ModelFile(backbones.path("lite0")).fingerprint},
-            "notices": (*features.notices, *NOTICES),
-            "metrics_on": MEASURED_ON,
-        }
-    )
-    print(
-        "| judged | set | kind | photos | recall | "
-        + " | ".join((*KINDS, "unknown"))
-        + " |\n"
-        + "| --- " * 9
-        + "|"
-    )
-    metrics = figures(judge, apart, card, "apart") | figures(judge, judge.left_out(), card, "left_out")
+    card = judged_card(judge)
     head = judge.fit(np.arange(len(boxes.photo)))
     layer = fold_scaling(head.weights, head.bias, head.mean, head.scale)
-    finished = card.model_copy(update={"metrics": metrics})
-    write_model_file(attach_head(graph, [layer]), finished, options.output)
+    write_model_file(attach_head(graph, [layer]), card, options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB")
 
 

@@ -231,12 +231,12 @@ def kinds_doubt(card: Card) -> str:
         if name.startswith("person_recall_") and name.endswith("_left_out")
     ]
     known = (
-        f" Of the people in photos of cameras that it had not seen it named {min(recalls):.0%} to "
+        f" Of the people in boxes, at cameras of which it knew nothing, it named {min(recalls):.0%} to "
         f"{max(recalls):.0%}."
         if recalls
         else ""
     )
     return (
         f"Animal, person and vehicle are told apart by the model {card.name}.{known} A box that it calls "
-        "animal may still be a person, and an unknown one even more."
+        "animal or unknown may still be a person."
     )

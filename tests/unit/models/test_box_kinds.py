@@ -7,7 +7,7 @@ import pytest
 
 from trapline.errors import UsageError
 from trapline.images import CropPolicy, choose_box
-from trapline.models import BoxKinds, Detector, kinds
+from trapline.models import BoxKinds, Detector, Interval, kinds, kinds_doubt
 from trapline.models.box_kinds import choose_kinds, crop_of
 
 
@@ -26,6 +26,15 @@ def test_the_shipped_model_is_small_and_says_how_far_it_can_be_believed(model: B
         for judged in ("apart", "left_out"):
             assert card.metrics[f"person_recall_{name}_{judged}"].low is not None
     assert any("Caltech Camera Traps" in notice and "CC BY" in notice for notice in card.notices)
+
+
+def test_what_it_names_of_people_is_told_of_cameras_that_had_no_part_in_it(model: BoxKinds) -> None:
+    shares = {"jura_apart": 0.99, "jura_left_out": 0.8, "other_apart": 0.1, "other_left_out": 0.25}
+    metrics = {f"person_recall_{name}": Interval(value=share) for name, share in shares.items()}
+    metrics["animal_recall_other_left_out"] = Interval(value=0.05)
+    card = model.model.card.model_copy(update={"metrics": metrics})
+    assert "at cameras of which it knew nothing, it named 25% to 80%." in kinds_doubt(card)
+    assert "it named" not in kinds_doubt(card.model_copy(update={"metrics": {}}))
 
 
 @pytest.mark.parametrize(
