@@ -36,6 +36,13 @@ _SOONER = 5
 """Decisions after which it is tried again where something was lacking."""
 _GROWTH = 1.25
 """By how much the photos that are read must grow before the points of the events are made anew."""
+_LEARNING = "learning from the decisions"
+_STEPS = {
+    "features": "looking at the photos that were decided",
+    "heads": "trying which rules fit them",
+    "export": "writing the model down",
+}
+"""What a training that a review does reports of, for people."""
 
 Standing = Literal["reading", "waiting", "learning", "ready", "failed"]
 
@@ -53,6 +60,11 @@ class TeachingState:
     state: Standing
     round: int
     message: str
+
+
+def describe_step(what: str) -> str:
+    """What the training of a review is doing now, in plain words; of a step that has none, that it learns."""
+    return f"{_LEARNING}: {_STEPS[what]}" if what in _STEPS else _LEARNING
 
 
 class Teacher:
@@ -157,7 +169,7 @@ class Teacher:
         with self._lock:
             if self._stopped or self._learning:
                 return False
-            self._learning = "learning from the decisions"
+            self._learning = _LEARNING
         self._in_background(self._teach)
         return True
 
@@ -224,7 +236,7 @@ class Teacher:
 
     def _tell_learning(self, line: dict[str, Any]) -> None:
         with self._lock:
-            self._learning = f"learning from the decisions ({line['what']})"
+            self._learning = describe_step(line["what"])
 
     def _load_answers(self) -> None:
         rounds = finished_rounds(self.folder)
