@@ -29,6 +29,7 @@ from trapline.review.lesson import FIRST
 from trapline.review.log import DecisionLog
 from trapline.review.rounds import CATALOG, EMBEDDINGS, Round, as_teachable, finished_rounds
 from trapline.review.spread import compact
+from trapline.taxonomy import Taxonomy
 
 EACH = 20
 """Decisions between two rounds; or a tenth of all, if that is more."""
@@ -83,6 +84,7 @@ class Teacher:
         catalog: of the project.
         log: its decisions.
         recipe: of a head (see `rounds.as_teachable`); None for `head`.
+        taxonomy: as of `rounds.teach`, likewise the next.
         cache: folder of features; None for the user's.
 
     Raises:
@@ -96,11 +98,12 @@ class Teacher:
         log: DecisionLog,
         *,
         recipe: Recipe | None = None,
+        taxonomy: Taxonomy | None = None,
         cache: Path | None = None,
     ) -> None:
         self.folder, self.catalog, self.log = folder, catalog, log
         self.recipe = as_teachable(resolve_recipe("head") if recipe is None else recipe)
-        self._cache = cache
+        self._taxonomy, self._cache = taxonomy, cache
         self._boxed = boxed_media(catalog, self.recipe.preprocessing.crop)
         self._events = Events.of(catalog)
         self._lock = threading.Lock()
@@ -264,6 +267,7 @@ class Teacher:
             "folder": str(self.folder.absolute()),
             "log": str(self.log.path.absolute()),
             "recipe": self.recipe.model_dump(mode="json"),
+            "taxonomy": None if self._taxonomy is None else self._taxonomy.to_json(),
             "cache": None if self._cache is None else str(self._cache),
         }
         return worker.ask(job, on_line)
