@@ -25,6 +25,7 @@ from trapline.review.decision import Asked, DecidedMedia, Decision, Sighting
 from trapline.review.drawing import Role
 from trapline.review.log import DecisionLog
 from trapline.review.teaching import Teacher, describe_step
+from trapline.taxonomy import Label, Taxonomy
 
 PATIENCE = 120
 
@@ -60,8 +61,14 @@ class Reviewer:
             resolve_recipe("head"),
             {"backbone": f"model-file:{backbone}", "preprocessing.height": 16, "preprocessing.width": 16},
         )
+        kinds = Taxonomy({}, {name: Label(name, "animal") for name in ("fox", "hare")})
         self.teacher = Teacher(
-            folder / "decisions.review", catalog, self.log, recipe=recipe, cache=folder / "cache"
+            folder / "decisions.review",
+            catalog,
+            self.log,
+            recipe=recipe,
+            taxonomy=kinds,
+            cache=folder / "cache",
         )
 
     def decide(self, events: Sequence[int], asked: Asked = "chosen") -> None:
