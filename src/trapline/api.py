@@ -1841,13 +1841,14 @@ def _tell_of_far(summary: Summary, say: Callable[[str], object]) -> None:
 
 
 def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:
-    """Say where the model sees other cuts of photos than it has learnt from, or knows few cameras."""
+    """Say where the model sees other cuts of photos than it has learnt from, knows few cameras, or cannot
+    tell what is unlike them."""
     import polars as pl
 
     from trapline.catalog import streamed
-    from trapline.models import few_locations_doubt
+    from trapline.models import familiar_doubt, few_locations_doubt
 
-    if doubt := few_locations_doubt(model.card):
+    for doubt in filter(None, (few_locations_doubt(model.card), familiar_doubt(model.card))):
         say(doubt)
     if model.card.preprocessing.crop is None:
         return

@@ -412,7 +412,7 @@ def _detector_doubts(detector: Detector, show_people: bool) -> Iterator[str]:
 
 def _count_doubts(catalog: Catalog, model: ModelFile | None, spoken: Observations) -> Iterator[str]:
     """Who names the animals, and what is counted."""
-    from trapline.models import blank_column, card_doubts, few_locations_doubt
+    from trapline.models import blank_column, card_doubts, familiar_doubt, few_locations_doubt
     from trapline.observations import kind_of_observer
 
     by_people = [name for name in spoken.facts.observers if kind_of_observer(name) in ("human", "unknown")]
@@ -437,6 +437,8 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None, spoken: Observation
         )
         few = few_locations_doubt(model.card)  # stands at the top
         yield from (doubt for doubt in card_doubts(model.card) if doubt != few)
+        if unknown := familiar_doubt(model.card):
+            yield unknown
         if blank_column(labels) is None:
             yield "Where the detector sees no animal, its word stands: the model cannot say that."
         else:

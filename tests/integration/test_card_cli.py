@@ -190,6 +190,7 @@ def test_a_model_names_what_is_in_the_boxes(
     page = text_of(named.page.read_text("utf-8"))
     assert "knows fox, deer" in page
     assert page.count("measured at one location (wood)") == 1
+    assert page.count("cannot be told: its card keeps no statistics") == 1
     assert page.index("measured at one location (wood)") < page.index("What was seen")
 
 

@@ -13,6 +13,7 @@ from trapline.catalog import Catalog
 from trapline.models import Card, MeasuredAt, ModelFile, NewLocationsInterval
 from trapline.prediction import Predictions
 from trapline.serving.answers import describe
+from trapline.serving.shelf import Shelf
 
 Run = Callable[..., tuple[int, str, str]]
 BOX = "Too few locations to tell of others"
@@ -53,6 +54,7 @@ def test_the_box_of_a_model_follows_its_predictions_everywhere(
     status, _, err = run("predict", "model.onnx", "photos.parquet", "-o", "p.csv")
     assert status == 0
     assert (words in err) == told
+    assert "cannot be told: its card keeps no statistics" in err
     assert Predictions.load("p.csv").facts.measured_at == (at,)
 
     out = run("evaluate", "photos.parquet", "p.csv")[1]
@@ -73,8 +75,15 @@ def test_the_box_of_a_model_follows_its_predictions_everywhere(
 
     out = run("write", "p.csv", "photos.parquet", "--format", "summary", "-o", "species.csv")[1]
     assert (words in out) == told
+    assert "In our trials" not in out, "the whole of it stands where it is judged and predicted"
+    assert sum(words in line for line in out.splitlines()) == told
     document = describe(ModelFile(model))
     assert (words in (document["few_locations"] or "")) == told
+    assert "cannot be told" in document["not_compared"]
+    shelf = Shelf({"model": model})
+    shelf.open_all()
+    assert "cannot be told" in shelf.doubts["model"]
+    assert (words in shelf.doubts["model"]) == told
 
 
 def test_the_card_keeps_what_new_locations_may_show_and_old_cards_open(

@@ -54,9 +54,19 @@ def _show(made: Recalibrated, json: bool) -> None:
             )
         }
         common.print_json(
-            facts | figures | {"measured_on": made.measured_on, "left_out": made.left_out}, indent=1
+            facts
+            | figures
+            | {
+                "measured_on": made.measured_on,
+                "used": made.used,
+                "left_out": made.left_out,
+                "unknown_labels": made.unknown_labels,
+            },
+            indent=1,
         )
         return
+    for sentence in made.describe_left_out():
+        typer.echo(sentence)
     fitted = made.calibration.describe()
     how = "its probabilities stay" if fitted == "none" else fitted
     typer.echo(f"Wrote {made.path}: {how}, fitted on {made.calibration.fitted_on}.")
@@ -72,5 +82,3 @@ def _show(made: Recalibrated, json: bool) -> None:
             typer.echo(f"  {line}")
     if "log_loss" in made.event_change:
         typer.echo(f"  {title('log_loss')} of events changes by {with_span(made.event_change['log_loss'])}")
-    for why, count in made.left_out.items():
-        typer.echo(f"  {count} media left out: {why}")

@@ -207,7 +207,7 @@ def _lines(model: ModelFile, path: AnyPath) -> Iterator[tuple[str, str]]:
         ("input", _input(card)),
         ("backbone", " ".join((card.backbone.get("name", ""), card.backbone.get("fingerprint", "")[:12]))),
         ("calibration", _calibration(card) if classifier else ""),
-        ("learnt from", _familiar(card) if classifier else ""),
+        ("learnt from", _familiar(card)),
         ("events", _events(card)),
         ("made from", _export(card)),
         ("made from", _origin(card)),
@@ -237,9 +237,11 @@ def _filled(*lines: tuple[str, str]) -> list[tuple[str, str]]:
 
 
 def _familiar(card: Card) -> str:
+    from trapline.models import familiar_doubt
+
     known = card.familiar
     if known is None:
-        return "no statistics: photos that are unlike those of training are not told"
+        return familiar_doubt(card)
     return (
         f"{known.media:,} photos of {known.groups} {known.by}s; what is unlike these is told, from a "
         f"distance that 19 of 20 stay under (set on {known.held_out}); unknown species are not told by it"

@@ -18,6 +18,7 @@ from trapline.ensemble.learnt import refuse_taxa
 from trapline.errors import DataError, UsageError
 from trapline.metrics import encode_truth, estimate_all, measure
 from trapline.models import (
+    UNKNOWN_LABEL,
     Asked,
     Calibration,
     Card,
@@ -31,6 +32,7 @@ from trapline.models import (
     batches,
     blank_column,
     change_of,
+    count_unknown_labels,
     deal_groups,
     fit_again,
     judgeable,
@@ -56,6 +58,8 @@ class Recalibrated:
         event_change: likewise of events, of a model that pools them.
         measured_on: for people.
         left_out: why -> how many media the figures leave out.
+        unknown_labels: of these, label that the model does not know -> media.
+        used: how many media are left.
     """
 
     path: Path
@@ -66,6 +70,18 @@ class Recalibrated:
     event_change: dict[str, Interval]
     measured_on: str
     left_out: dict[str, int]
+    unknown_labels: dict[str, int]
+    used: int
+
+    def describe_left_out(self) -> list[str]:
+        """What the figures leave out, with which labels, for people; nothing where they leave out nothing."""
+        whole = self.used + sum(self.left_out.values())
+        labels = ", ".join(f"{label} {count:,}" for label, count in self.unknown_labels.items())
+        return [
+            f"{count:,} of {whole:,} media are left out: {why}"
+            + (f" ({labels})" if why == UNKNOWN_LABEL else "")
+            for why, count in sorted(self.left_out.items(), key=lambda one: -one[1])
+        ]
 
 
 def recalibrate(
@@ -101,7 +117,7 @@ def recalibrate(
     on = f"{part or 'labelled media'}: {judged.where}"
     fitted = {"fitted_on": on, "locations": judged.locations}
     calibration = fits.calibration.model_copy(update=fitted)
-    measured_on = f"{on}{judged.how}; {_seen(card)}"
+    measured_on = f"{on}{judged.how}; {_seen(card, catalog)}"
     before, after, change = judged.figures(
         judged.truth, judged.keys, fits.before, fits.after, card.calibration
     )
@@ -124,7 +140,10 @@ def recalibrate(
         "event": event,
     }
     write_model_file(read_graph(model), card.model_copy(update=changes), output)
-    return Recalibrated(output, calibration, before, after, change, event_change, measured_on, left_out)
+    unknown = count_unknown_labels(chosen, card)
+    return Recalibrated(
+        output, calibration, before, after, change, event_change, measured_on, left_out, unknown, len(rows)
+    )
 
 
 def recalibrate_table(
@@ -178,7 +197,11 @@ def recalibrate_table(
     facts = replace(predictions.facts, calibration=on, event=None, combined=None)
     replace(predictions, table=table, facts=facts).save(output)
     before, after, change = judged.figures(judged.truth, judged.keys, fits.before, fits.after, current)
-    return Recalibrated(output, calibration, before, after, change, {}, on + judged.how, left_out)
+    unknown = count_unknown_labels(chosen, predictions)
+    measured_on = on + judged.how
+    return Recalibrated(
+        output, calibration, before, after, change, {}, measured_on, left_out, unknown, len(rows)
+    )
 
 
 @dataclass(frozen=True)
@@ -330,10 +353,14 @@ def _trained_with(card: Card, catalog: Catalog, part: str | None) -> bool:
     return part is None or part in learnt.parts
 
 
-def _seen(card: Card) -> str:
-    if card.trained_on is None:
-        return "whether its training had these photos is not known"
-    return f"its training had the parts {', '.join(card.trained_on.parts)} of its split"
+def _seen(card: Card, catalog: Catalog) -> str:
+    """On what the model was trained, of what is known of it."""
+    learnt = card.trained_on
+    if learnt is None:
+        return "whether the model was trained on these photos is not known"
+    parts = f"part{'s' if len(learnt.parts) > 1 else ''} {' and '.join(learnt.parts)}"
+    whose = "this catalog" if learnt.split == fingerprint(catalog) else "another catalog, or another split"
+    return f"the model was trained on the {parts} of {whose}"
 
 
 def _logits(model: ModelFile, media: Catalog) -> tuple[list[int], Floats]:

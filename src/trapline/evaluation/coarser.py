@@ -7,18 +7,17 @@ as do the exact figures beside these; how often it was so is told.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from trapline.errors import DataError
 from trapline.evaluation.result_part import ResultPart
 from trapline.metrics import labels_said
 from trapline.prediction import PredictionFacts
-from trapline.taxonomy import BLANK, Label, Taxonomy, says_less
+from trapline.taxonomy import BLANK, Taxonomy, coarser_labels
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -67,9 +66,7 @@ def with_exact(accepted: Mapping[str, Floats], exact: Mapping[str, Floats]) -> d
 
 def tree_of(facts: PredictionFacts, taxonomy: Taxonomy | None) -> Taxonomy | None:
     """By what it is told which label says less: the taxonomy that is given, or the model's own tree."""
-    if taxonomy is not None or facts.taxonomy is None:
-        return taxonomy
-    return Taxonomy.from_json(facts.taxonomy.as_json(), "The taxonomy of the predictions")
+    return facts.tree if taxonomy is None else taxonomy
 
 
 class CoarserLabels:
@@ -89,37 +86,9 @@ class CoarserLabels:
         if self._taxonomy is None:
             return None
         if labels not in self._tables:
-            table = _fill(_within(self._taxonomy, labels), labels, self._known)
+            table = coarser_labels(self._taxonomy, labels, self._known)
             self._tables[labels] = table if table.any() else None
         return self._tables[labels]
-
-
-def _within(taxonomy: Taxonomy, labels: Sequence[str]) -> Taxonomy:
-    """The taxonomy with those of the labels that it knows, and no others."""
-    of_tree: dict[str, Label] = {}
-    for name in labels:
-        try:
-            of_tree |= taxonomy.for_labels([name]).labels
-        except DataError:  # a label that is not known counts as every other does
-            continue
-    return Taxonomy(taxonomy.taxa, of_tree, taxonomy.source)
-
-
-def _fill(whole: Taxonomy, labels: Sequence[str], known: Set[str]) -> Flags:
-    """[K, K]; only labels on the way from the true one up to the root are looked at."""
-    table = np.zeros((len(labels), len(labels)), np.bool_)
-    columns = [k for k, answer in enumerate(labels) if answer in known and answer in whole.labels]
-    of_taxon: defaultdict[str | None, list[int]] = defaultdict(list)
-    for column in columns:
-        of_taxon[whole.labels[labels[column]].taxon].append(column)
-    for row, true in enumerate(labels):
-        if true not in whole.labels:
-            continue
-        taxon = whole.labels[true].taxon
-        way = () if taxon is None else (None, *{taxon, *whole.path(true)})
-        for column in columns if taxon is None else [one for above in way for one in of_taxon[above]]:
-            table[row, column] = says_less(whole, labels[column], true)
-    return table
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ class CellFigures:
         for name, values in self.sums.items():
             by_group[name] = np.zeros((int(codes.max()) + 1, values.shape[1]))
             np.add.at(by_group[name], codes, values[cells])
-        return metrics.estimate_sums(by_group, self.samples, self.seed, figures=figures)
+        several = self.several
+        return metrics.estimate_sums(by_group, self.samples, self.seed, figures=figures, several=several)
 
     def measure(self, cells: npt.NDArray[np.bool_]) -> dict[str, Interval]:
         """Every figure that follows from sums, with its interval, of the media of some cells."""

@@ -147,7 +147,9 @@ class _RankJudge:
         """The curve of one level for itself, and its threshold where finer ones answer first."""
         everything = np.ones(len(self.groups), np.bool_)
         counts = self.counts(best, everything)
-        chosen = ChosenThreshold(wanted=str(self.want), threshold=None)
+        chosen = ChosenThreshold(
+            wanted=str(self.want), threshold=None, too_few=self._reached_by_few(best, here)
+        )
         if choice is not None:
             stops, right, judged = self._at(best.level, here)
             other = None if elsewhere is None else self._at(best.level, elsewhere)
@@ -167,6 +169,13 @@ class _RankJudge:
             curve=curve_of(counts, len(self.groups)),
             chosen=chosen,
         )
+
+    def _reached_by_few(self, best: Best, here: npt.NDArray[np.object_]) -> bool:
+        """Of a level that has no threshold: whether one reaches what is wanted, on too few answers."""
+        levels = [one.level for one in self.bests]
+        finer = levels[levels.index(best.level) + 1 :]
+        counts = self.counts(best, ~np.isin(here.astype(str), finer))
+        return metrics.reached_by_any(counts.right, counts.answers, self.want.value)
 
     def together(self, elsewhere: npt.NDArray[np.object_] | None) -> TogetherThresholds | None:
         """All levels by thresholds of other groups."""

@@ -36,6 +36,8 @@ class ChosenThreshold(ResultPart):
     Attributes:
         wanted: as `precision=0.95`.
         threshold: None where none reaches what is wanted: there is no such answer then.
+        too_few: some threshold reaches it, but on fewer answers than tell anything
+            (`trapline.metrics.least_answers`).
         promised: it can be said, with 90 % confidence, that what is wanted holds at other locations; else it
             was reached on these, and `elsewhere` says how far that carries.
         answered: the share of media with such an answer, on all; likewise
@@ -48,6 +50,7 @@ class ChosenThreshold(ResultPart):
 
     wanted: str
     threshold: float | None
+    too_few: bool = False
     promised: bool = False
     answered: float | None = None
     precision: float | None = None
@@ -59,7 +62,7 @@ class ChosenThreshold(ResultPart):
     def state(self) -> str:
         """For people: how far one can build on it."""
         if self.threshold is None:
-            return "not reached"
+            return "not reached: too few" if self.too_few else "not reached"
         return "promised" if self.promised else "reached here"
 
 

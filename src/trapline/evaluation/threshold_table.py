@@ -16,7 +16,7 @@ COLUMNS = (
     *("chosen", "wanted", "elsewhere", "elsewhere_low", "elsewhere_high", "bound"),
     *("level", "model", "made_by", "chosen_on"),
 )
-"""`chosen` is empty on the curve, else `promised`, `reached here` or `not reached`."""
+"""`chosen` is empty on the curve, else `ChosenThreshold.state`."""
 
 
 def write_thresholds(subjects: Sequence[SubjectThresholds], whose: Sequence[str], path: Path) -> Path:

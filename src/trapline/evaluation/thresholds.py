@@ -165,7 +165,7 @@ def _subject(
     choice = choose(np.ones(groups, bool))
     elsewhere = metrics.choose_elsewhere(choose, groups, draws.seed)
     points = curve_of(counts, media)
-    chosen = ChosenThreshold(wanted=str(want), threshold=None)
+    chosen = ChosenThreshold(wanted=str(want), threshold=None, too_few=_reached_by_few(counts, want, blank))
     if choice is not None:
         here = _point(counts, choice.index, media)
         chosen = ChosenThreshold(
@@ -192,8 +192,22 @@ def _choose(
     if want.figure == "recall":
         return metrics.choose_kept(counts.recalled, counts.support, want.value, groups, from_lowest=True)
     assert blank is not None
-    left = blank.animals[:, None] - blank.lost
-    return metrics.choose_kept(left, blank.animals, 1 - want.value, groups, from_lowest=False)
+    return metrics.choose_kept(_left(blank), blank.animals, 1 - want.value, groups, from_lowest=False)
+
+
+def _left(blank: BlankCounts) -> Counts:
+    """[G, T]: media of animals that are not said to be blank."""
+    return np.asarray(blank.animals[:, None] - blank.lost)
+
+
+def _reached_by_few(counts: SubjectCounts, want: Want, blank: BlankCounts | None) -> bool:
+    """Of a subject that has no threshold: whether one reaches what is wanted, on too few answers."""
+    if want.figure == "precision":
+        return metrics.reached_by_any(counts.right, counts.answers, want.value)
+    if want.figure == "recall":
+        return metrics.reached_by_any(counts.recalled, counts.support[:, None], want.value)
+    assert blank is not None
+    return metrics.reached_by_any(_left(blank), blank.animals[:, None], 1 - want.value)
 
 
 def _elsewhere(

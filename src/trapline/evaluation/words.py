@@ -229,7 +229,8 @@ def describe_thresholds(thresholds: Thresholds) -> list[str]:
     lines = [
         f"Chosen on {many}; elsewhere: chosen on some of them, judged at the others. promised: holds at "
         f"{units} like these with 90 % confidence; reached here: on these, look at elsewhere; not "
-        "reached: by no threshold, so that `trapline write --thresholds` gives no such answer."
+        "reached: by no threshold, or on too few answers to tell, so that `trapline write --thresholds` "
+        "gives no such answer."
     ]
     for name, together in (("label", thresholds.together), ("rank", thresholds.ranks)):
         if together is not None:
@@ -248,7 +249,7 @@ def _blank_lines(blank: BlankThresholds | None) -> list[str]:
     if blank is None:
         return []
     if blank.threshold is None:
-        return ["Blanks: no threshold of blank loses so few animals as is wanted."]
+        return ["Blanks: no threshold of blank loses so few animals as is wanted, of animals enough to tell."]
     worst = name_some([f"{one.label} {one.lost} of {one.media}" for one in blank.labels])
     return [
         f"Blanks put aside from {blank.threshold:g} on, elsewhere: {with_span(blank.removed)} of "

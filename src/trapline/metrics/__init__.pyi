@@ -96,4 +96,6 @@ from .thresholds import choose_kept as choose_kept
 from .thresholds import choose_precision as choose_precision
 from .thresholds import count_at_thresholds as count_at_thresholds
 from .thresholds import folds_of_groups as folds_of_groups
+from .thresholds import least_answers as least_answers
+from .thresholds import reached_by_any as reached_by_any
 from .thresholds import share_of_sums as share_of_sums

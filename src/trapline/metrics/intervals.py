@@ -9,7 +9,8 @@ the percentiles of resamples it sees how much hangs on a location that is larger
 
 The interval is that of Student's t on a scale on which figures are nearer to symmetric, so that it is longer
 on the side where it can be: the logit for a share, the logarithm for a loss, the figure itself for a
-difference. It ends where the figure cannot go on: a log loss at 16.1, a Brier score at 2. A few large
+difference. It ends where the figure cannot go on: a log loss at 16.1, a Brier score at 2, or at 1 where
+media may have several labels. A few large
 locations, or a label that few show, leave few degrees of freedom, whatever the count of locations: they are
 twice the effective number of movements (Σ d²)² / Σ d⁴, at most one fewer than the locations that move the
 figure at all. The two was chosen by simulation (`benchmarks/coverage.py`), whose
@@ -42,7 +43,10 @@ RATE = "rate"
 """The name of a figure that is from 0 on and has no upper end."""
 
 _MOST = {"log_loss": -math.log(CLIP), "brier_score": 2.0}
-"""What a loss cannot pass, by its definition in `trapline.metrics.probability`."""
+"""What a loss cannot pass, by its definition in `trapline.metrics.probability`; and where media may have
+several labels, so that it is a mean over the labels:"""
+
+_MOST_OF_SEVERAL = _MOST | {"brier_score": 1.0}
 
 _STILL = 1e-12
 """A movement of less than this is rounding."""
@@ -172,7 +176,8 @@ def estimate_vectors(
     """As `estimate_all`, for figures that are lists: `metrics_fn` answers [B, M], M estimates come back."""
     figures = partial(metrics_fn, *check(truth, probabilities))
     codes = codes_of(groups, len(np.asarray(truth)))
-    return _leave_out(figures, codes, samples, seed, differences=differences)
+    several = np.ndim(truth) == 2
+    return _leave_out(figures, codes, samples, seed, differences=differences, several=several)
 
 
 def estimate_sums(
@@ -181,6 +186,7 @@ def estimate_sums(
     seed: int = 42,
     *,
     figures: Callable[[Mapping[str, Floats]], Mapping[str, Floats]],
+    several: bool = False,
 ) -> dict[str, list[Estimate]]:
     """As `estimate_vectors`, of sums over groups: the same intervals, however many media there are.
 
@@ -189,6 +195,7 @@ def estimate_sums(
         samples: as of `estimate`, likewise the next.
         seed: see there.
         figures: of sums [..., D] the figures, each [..., M].
+        several: they are of media that may have several labels.
     """
     groups = len(next(iter(sums.values())))
 
@@ -196,7 +203,7 @@ def estimate_sums(
         w = check_weights(weights, groups)
         return figures({name: w @ values for name, values in sums.items()})
 
-    return _leave_out(weighted, np.arange(groups), samples, seed)
+    return _leave_out(weighted, np.arange(groups), samples, seed, several=several)
 
 
 def _leave_out(
@@ -206,6 +213,7 @@ def _leave_out(
     seed: int,
     *,
     differences: bool = False,
+    several: bool = False,
 ) -> dict[str, list[Estimate]]:
     points = {name: np.asarray(value) for name, value in figures(None).items()}
     without: dict[str, list[Floats]] = {name: [] for name in points}
@@ -214,7 +222,7 @@ def _leave_out(
             for name, value in figures(weights).items():
                 without[name].append(value)
     return {
-        name: _estimates(name, point, without[name], differences=differences)
+        name: _estimates(name, point, without[name], differences=differences, several=several)
         for name, point in points.items()
     }
 
@@ -245,23 +253,26 @@ def leave_out_weights(codes: npt.NDArray[np.int64], samples: int, seed: int) -> 
         yield (codes != left_out[:, None]).astype(np.float64)
 
 
-def _estimates(name: str, points: Floats, without: list[Floats], *, differences: bool) -> list[Estimate]:
+def _estimates(
+    name: str, points: Floats, without: list[Floats], *, differences: bool, several: bool
+) -> list[Estimate]:
     lows, highs = (np.full(points.shape, np.nan) for _ in range(2))
     if without and name not in WITHOUT_INTERVAL:
         values = np.concatenate(without)  # [sets, M]
         for index, point in enumerate(points):
             scale = "itself" if differences else scale_of(name, point, values[:, index])
             lows[index], high = _interval(float(point), values[:, index], scale)
-            highs[index] = high if differences else end_of(name, high)
+            highs[index] = high if differences else end_of(name, high, several=several)
     return [
         Estimate(*(None if np.isnan(number) else float(number) for number in numbers))
         for numbers in zip(points, lows, highs, strict=True)
     ]
 
 
-def end_of(name: str, high: float) -> float:
+def end_of(name: str, high: float, *, several: bool) -> float:
     """The upper end of an interval, or what the figure of this name cannot pass; NaN stays."""
-    return min(high, _MOST.get(name, math.inf))  # the first of the two where they cannot be compared
+    most = _MOST_OF_SEVERAL if several else _MOST
+    return min(high, most.get(name, math.inf))  # the first of the two where they cannot be compared
 
 
 def scale_of(name: str, point: float, others: Floats) -> Scale:

@@ -80,7 +80,8 @@ def new_location_intervals(
     """
     array, values = check(truth, probabilities)
     figures = partial(metrics_fn, array, values)
-    return _predict(figures, codes_of(groups, len(array)), len(array), locations, samples, seed)
+    codes, several = codes_of(groups, len(array)), array.ndim == 2
+    return _predict(figures, codes, len(array), locations, samples, seed, several=several)
 
 
 def new_location_intervals_of_sums(
@@ -90,6 +91,7 @@ def new_location_intervals_of_sums(
     samples: int = 1000,
     seed: int = 42,
     figures: Callable[[Mapping[str, Floats]], Mapping[str, Floats]],
+    several: bool = False,
 ) -> dict[str, NewLocations]:
     """As `new_location_intervals`, of sums over locations: the same, however many media there are.
 
@@ -99,6 +101,7 @@ def new_location_intervals_of_sums(
         samples: see there.
         seed: see there.
         figures: of sums [..., D] the figures, each [...].
+        several: they are of media that may have several labels.
     """
     groups, media = len(sums["media"]), float(sums["media"].sum())
 
@@ -106,7 +109,7 @@ def new_location_intervals_of_sums(
         w = check_weights(weights, groups)
         return figures({name: w @ values for name, values in sums.items()})
 
-    return _predict(weighted, np.arange(groups), media, locations, samples, seed)
+    return _predict(weighted, np.arange(groups), media, locations, samples, seed, several=several)
 
 
 def _predict(
@@ -116,6 +119,8 @@ def _predict(
     locations: int,
     samples: int,
     seed: int,
+    *,
+    several: bool,
 ) -> dict[str, NewLocations]:
     names, groups = figures(None), int(codes.max()) + 1
     if groups < FEW_LOCATIONS:
@@ -126,8 +131,12 @@ def _predict(
             drawn[name].append(value)
     least = 0.5 / (1 + locations * media / groups)
     unknown = (groups + (locations == 1)) / (groups - 1)  # of one location the mean is not among the drawings
-    ends = {name: _ends(name, np.concatenate(parts), groups, unknown, least) for name, parts in drawn.items()}
-    return {name: NewLocations(locations, *both) for name, both in ends.items()}
+    made = {}
+    for name, parts in drawn.items():
+        low, high = _ends(name, np.concatenate(parts), groups, unknown, least)
+        end = None if high is None else end_of(name, high, several=several)
+        made[name] = NewLocations(locations, low, end)
+    return made
 
 
 def _draw(groups: int, locations: int, samples: int, seed: int, step: int) -> Iterator[Floats]:
@@ -167,7 +176,7 @@ def _ends(
         return (0.0 if low <= least else float(low)), (1.0 if high >= 1 - least else float(high))
     if scale == "logarithm":
         low, high = np.exp(_reach(np.log(shown.clip(least)), groups, unknown))
-        return (0.0 if low <= least else float(low)), end_of(name, float(high))
+        return (0.0 if low <= least else float(low)), float(high)
     low, high = _reach(shown, groups, unknown)
     return float(low), float(high)
 

@@ -6,6 +6,7 @@ these are right: [G, T], which does not grow with the media, and adds up over th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -70,6 +71,32 @@ class ThresholdChoice:
     promised: bool
 
 
+def least_answers(wanted: float) -> int:
+    """On how many answers a threshold must rest that is reached here and not promised: 14 for 0.95.
+
+    The least n with wanted^n ≤ 1/2. Of a label that is right in less than the share that is wanted n answers
+    are then more likely than not to show a mistake; of fewer it is more likely than not that they show none,
+    so that it tells nothing that all of them are right. Where a share of n is to be kept it is the same
+    number: what the n-th of them keeps of others has the median 1/2^(1/n).
+
+    Args:
+        wanted: the share, above 0 and below 1.
+    """
+    return max(1, math.ceil(math.log(0.5) / math.log(wanted)))
+
+
+def reached_by_any(hits: Counts, whole: Counts, wanted: float) -> bool:
+    """Whether any threshold reaches a share, on however few answers.
+
+    Args:
+        hits: [G, T], right answers, or what is kept.
+        whole: [G, T] or [G, 1], of how many.
+        wanted: the share.
+    """
+    total, of = np.broadcast_arrays(hits.sum(axis=0), whole.sum(axis=0))
+    return bool((ratio(total, of) >= wanted).any())  # NaN reaches nothing
+
+
 Chooser = Callable[[Flags], ThresholdChoice | None]
 """Chooses on some groups, bool [G]; None where no threshold reaches what is wanted."""
 
@@ -77,8 +104,9 @@ Chooser = Callable[[Flags], ThresholdChoice | None]
 def choose_precision(answers: Counts, right: Counts, wanted: float, groups: Flags) -> ThresholdChoice | None:
     """The lowest threshold with which a share `wanted` of the answers is right, on some groups.
 
-    It is the one that can promise so much (`choose_threshold`). Where none can, it is the lowest of which the
-    bound, looked at alone, reaches it, and else the lowest that reaches it on these groups.
+    It is the one that can promise so much (`choose_threshold`). Where none can, it is, of those that
+    `least_answers` reach, the lowest of which the bound, looked at alone, reaches it, and else the lowest
+    that reaches it on these groups.
 
     Args:
         answers: [G, T], answers that reach each threshold.
@@ -92,7 +120,8 @@ def choose_precision(answers: Counts, right: Counts, wanted: float, groups: Flag
     if promise is not None:
         return ThresholdChoice(int(np.searchsorted(THRESHOLDS, promise.threshold)), promised=True)
     total = of_answers.sum(axis=0)
-    reached = np.flatnonzero(ratio(of_right.sum(axis=0), total) >= wanted)  # NaN reaches nothing
+    enough = total >= least_answers(wanted)
+    reached = np.flatnonzero(enough & (ratio(of_right.sum(axis=0), total) >= wanted))
     if not len(reached):
         return None
     differ = reached[np.unique(total[reached], return_index=True)[1][::-1]]  # from the most answers on
@@ -115,7 +144,8 @@ def choose_kept(
 ) -> ThresholdChoice | None:
     """The threshold furthest from where it begins with which a share `wanted` is kept, on some groups.
 
-    Thresholds are tried in a fixed order until one fails, as `choose_threshold` tries them.
+    Thresholds are tried in a fixed order until one fails, as `choose_threshold` tries them. Of fewer than
+    `least_answers` none is chosen.
 
     Args:
         kept: [G, T], what each threshold keeps.
@@ -126,7 +156,7 @@ def choose_kept(
     """
     of_kept, of_whole = kept[groups], whole[groups]
     total = of_kept.sum(axis=0)
-    if not of_whole.sum():
+    if of_whole.sum() < least_answers(wanted):
         return None
     order = np.arange(len(THRESHOLDS)) if from_lowest else np.arange(len(THRESHOLDS))[::-1]
     changes = order[np.append(np.flatnonzero(np.diff(total[order])), len(order) - 1)]  # last of equals

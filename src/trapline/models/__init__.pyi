@@ -37,8 +37,10 @@ from .doubts import MORE_ANSWERS as MORE_ANSWERS
 from .doubts import calibration_doubts as calibration_doubts
 from .doubts import card_doubts as card_doubts
 from .doubts import describe_few_locations as describe_few_locations
+from .doubts import familiar_doubt as familiar_doubt
 from .doubts import few_locations_doubt as few_locations_doubt
 from .doubts import kinds_doubt as kinds_doubt
+from .doubts import name_few_locations as name_few_locations
 from .doubts import promise_doubt as promise_doubt
 from .doubts import review_doubt as review_doubt
 from .familiar import FAR as FAR
@@ -64,7 +66,9 @@ from .halting import Halt as Halt
 from .halting import HaltedError as HaltedError
 from .int8 import Int8Export as Int8Export
 from .int8 import export_int8 as export_int8
+from .labelled import UNKNOWN_LABEL as UNKNOWN_LABEL
 from .labelled import batches as batches
+from .labelled import count_unknown_labels as count_unknown_labels
 from .labelled import judgeable as judgeable
 from .layers import NetworkLayer as NetworkLayer
 from .layers import network_layers as network_layers

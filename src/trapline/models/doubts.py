@@ -82,25 +82,54 @@ def describe_few_locations(measured: MeasuredAt, what: str = "Measured") -> str:
     """
     if not measured.few:
         return ""
+    where = _where_few(measured)
     if measured.locations == 0:
         return (
-            f"{what} on media of no known location, which may all be of one camera. {TRIALS['one']} Name the "
-            "locations when you make the catalog (trapline catalog --help)."
+            f"{what} {where}, which may all be of one camera. {TRIALS['one']} Name the locations when you "
+            "make the catalog (trapline catalog --help)."
         )
     if measured.locations == 1:
-        name = "" if measured.only is None else f" ({measured.only})"
         return (
-            f"{what} at one location{name}: figures, probabilities and promises hold on this camera only. "
+            f"{what} {where}: figures, probabilities and promises hold on this camera only. "
             f"{TRIALS['one']} {_HELPS}"
         )
+    return (
+        f"{what} {where}: too few to tell how figures differ from one to the next, so that nothing is known "
+        f"of others. {TRIALS['few']} {_HELPS}"
+    )
+
+
+def name_few_locations(measured: MeasuredAt) -> str:
+    """The same of a model in a line, for where the rest was told before; empty of locations enough."""
+    if not measured.few:
+        return ""
+    return (
+        f"The model was measured {_where_few(measured)}: too few to tell of others (what that means: "
+        "trapline show, of the model)."
+    )
+
+
+def _where_few(measured: MeasuredAt) -> str:
+    if measured.locations == 0:
+        return "on media of no known location"
+    if measured.locations == 1:
+        return "at one location" + ("" if measured.only is None else f" ({measured.only})")
     amount = (
         f", most of whose media are of a few (they amount to {measured.effective:.1f} of equal size)"
         if measured.locations >= FEW_LOCATIONS
         else ""
     )
+    return f"at {measured.locations} locations{amount}"
+
+
+def familiar_doubt(card: Card) -> str:
+    """That nothing is said of photos that are unlike those of training, where the card cannot tell; empty of
+    a card that can, and of a backbone."""
+    if card.familiar is not None or card.task == "features":
+        return ""
     return (
-        f"{what} at {measured.locations} locations{amount}: too few to tell how figures differ from one to "
-        f"the next, so that nothing is known of others. {TRIALS['few']} {_HELPS}"
+        "Whether photos are unlike those that the model learnt from cannot be told: its card keeps no "
+        "statistics of them."
     )
 
 

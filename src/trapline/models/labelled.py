@@ -19,6 +19,8 @@ from trapline.models.photos import read_photos
 from trapline.taxonomy import BLANK
 
 _BATCH = 16
+UNKNOWN_LABEL = "a label that the model does not know"
+"""Why media are left out, of which `count_unknown_labels` tells the labels."""
 
 
 class Says(Protocol):
@@ -47,7 +49,7 @@ def judgeable(media: Catalog, card: Says) -> tuple[Catalog, dict[str, int]]:
         .when(pl.lit(card.task == "single-label") & (labels.list.len() > 1))
         .then(pl.lit("several labels"))
         .when(labels.list.eval(~pl.element().is_in(sayable)).list.any())
-        .then(pl.lit("a label that the model does not know"))
+        .then(pl.lit(UNKNOWN_LABEL))
     )
     reasons = media.table.select(why=why).to_series()
     kept = media.table.filter(reasons.is_null())
@@ -58,6 +60,14 @@ def judgeable(media: Catalog, card: Says) -> tuple[Catalog, dict[str, int]]:
             + (f" ({why_not})." if why_not else ": there are none.")
         )
     return replace(media, table=kept), dict(reasons.drop_nulls().value_counts().sort("why").rows())
+
+
+def count_unknown_labels(media: Catalog, card: Says) -> dict[str, int]:
+    """Label that the model does not know → how many media have it, the most frequent first."""
+    sayable = (*card.labels, BLANK) if card.task == "multi-label" else card.labels
+    own = media.table.select(pl.col("labels").list.unique().explode()).drop_nulls()
+    unknown = own.filter(~pl.col("labels").is_in(sayable))["labels"].value_counts(name="media")
+    return dict(unknown.sort("media", "labels", descending=[True, False]).rows())
 
 
 def batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], npt.NDArray[np.uint8]]]:

@@ -11,7 +11,7 @@ import polars as pl
 from trapline.catalog import Catalog
 from trapline.observations.categories import is_sure, kind_of
 from trapline.prediction import Predictions
-from trapline.taxonomy import Kind, Taxonomy, default_kind
+from trapline.taxonomy import Kind, default_kind
 
 
 def leave_to_detector(predictions: Predictions, catalog: Catalog) -> Predictions:
@@ -24,8 +24,7 @@ def leave_to_detector(predictions: Predictions, catalog: Catalog) -> Predictions
         predictions: of media.
         catalog: with boxes; media without (null) are left to the model.
     """
-    tree = predictions.facts.taxonomy
-    taxonomy = None if tree is None else Taxonomy.from_json(tree.as_json(), "The taxonomy of the predictions")
+    taxonomy = predictions.facts.tree
     own = {default_kind(label) if taxonomy is None else taxonomy.kind(label) for label in predictions.labels}
     media = catalog.table.filter(pl.col("boxes").is_not_null()).select("media_id", "boxes")
     shown = {media_id: _shows(boxes) for media_id, boxes in media.iter_rows()}

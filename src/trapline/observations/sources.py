@@ -661,10 +661,9 @@ def _known(sources: Sources, taxonomy: Taxonomy | None) -> Taxonomy | None:
     if taxonomy is not None:
         people = [name for name in sources.labels_of_people if name not in model]
         return taxonomy.for_labels([*model, *people])
-    tree = None if sources.predicted is None else sources.predicted.facts.taxonomy
-    if tree is None:
+    whole = None if sources.predicted is None else sources.predicted.facts.tree
+    if whole is None:
         return None
-    whole = Taxonomy.from_json(tree.as_json(), "The taxonomy of the predictions")
     names = [*model]
     for name in sources.labels_of_people:
         try:

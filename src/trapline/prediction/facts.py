@@ -21,6 +21,7 @@ from trapline.models import (
     describe_distance,
     describe_few_locations,
 )
+from trapline.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -468,6 +469,17 @@ class PredictionFacts(Facts):
         return self.measured_at or tuple(
             MeasuredAt(locations=1, effective=1, only=name) for name in dict.fromkeys(names)
         )
+
+    @property
+    def tree(self) -> Taxonomy | None:
+        """The tree of a model of taxa; None of other models.
+
+        Raises:
+            DataError: it is none.
+        """
+        if self.taxonomy is None:
+            return None
+        return Taxonomy.from_json(self.taxonomy.as_json(), "The taxonomy of the predictions")
 
     @property
     def few_locations(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from trapline.review.log import DecisionLog
 from trapline.review.matching import match_media, named_here
 from trapline.review.standing import MEDIA
 from trapline.review.suggestions import suggest_learnt
+from trapline.taxonomy import Taxonomy
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -58,7 +59,7 @@ def answer_media(model: ModelFile, embeddings: Embeddings, catalog: Catalog) -> 
 
 
 def audit_answers(
-    log: DecisionLog, catalog: Catalog, answers: Predictions
+    log: DecisionLog, catalog: Catalog, answers: Predictions, taxonomy: Taxonomy | None = None
 ) -> tuple[float | None, float | None, float | None]:
     """The accuracy of the table with these answers where nobody has decided, and its interval, by the audit.
 
@@ -68,6 +69,7 @@ def audit_answers(
         log: with or without an open audit.
         catalog: of the project.
         answers: one row a media.
+        taxonomy: as of `Audit.estimate`.
 
     Returns:
         value, low and high; None where no audit says anything.
@@ -81,7 +83,7 @@ def audit_answers(
     sizes = catalog.table.select(event_key().alias("event"))["event"].value_counts()
     current = log.current()
     current = named_here(catalog, current, match_media(catalog, current.select(MEDIA).unique()))
-    estimate = audit.estimate(told, current, dict(sizes.iter_rows()))
+    estimate = audit.estimate(told, current, dict(sizes.iter_rows()), taxonomy)
     accuracy = estimate.table.accuracy
     return accuracy.value, accuracy.low, accuracy.high
 

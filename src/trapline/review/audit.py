@@ -18,6 +18,7 @@ from trapline.review.log import DecisionLog, Draw
 from trapline.review.situation import NOT_DECIDED, Situation
 from trapline.review.standing import together
 from trapline.review.streams import Chosen, StreamFunction
+from trapline.taxonomy import Taxonomy, coarser_labels, with_kinds
 
 ALL = "all"
 """The one stratum of events of which nothing is suggested yet."""
@@ -276,6 +277,7 @@ class Audit:
         answers: Mapping[str, Collection[str]],
         current: pl.DataFrame,
         sizes: Mapping[str, int] | None = None,
+        taxonomy: Taxonomy | None = None,
     ) -> AuditEstimate:
         """How good the machine's answers and the table are, by what was decided so far.
 
@@ -289,8 +291,13 @@ class Audit:
                 (`trapline.review.matching.named_here`).
             sizes: event → how many media it has. An event of which only some are decided is not answered
                 yet; without sizes one decided media is enough.
+            taxonomy: by which an answer may say less than what is seen and is right; of labels that it
+                lacks, or without one, their kinds are known by their names.
         """
-        return estimate_quality(self._audited(answers, current, sizes or {}))
+        audited = self._audited(answers, current, sizes or {})
+        labels = audited.labels
+        coarser = coarser_labels(with_kinds(taxonomy, labels), labels, labels)
+        return estimate_quality(replace(audited, coarser=coarser if coarser.any() else None))
 
     def keep(self, estimate: AuditEstimate) -> None:
         """Keep an estimate in the log as the last one of this audit."""

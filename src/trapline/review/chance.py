@@ -186,7 +186,8 @@ class ByChance:
         audit = Audit.resume(self._log)  # one of its own: others may draw meanwhile
         if audit is None:
             return None
-        made = audit.estimate(answers, self._ledger.current(), dict(zip(keys, sizes, strict=True)))
+        by_event = dict(zip(keys, sizes, strict=True))
+        made = audit.estimate(answers, self._ledger.current(), by_event, self._project.tree)
         self._estimate = made
         if made.audited:
             audit.keep(made)
@@ -197,6 +198,8 @@ def _document(estimate: AuditEstimate) -> dict[str, Any]:
     return {
         **_figure(estimate.table.accuracy, "accuracy"),
         "audited": estimate.audited,
+        "coarser": estimate.coarser,
+        "exact": _figure(estimate.table.exact, "accuracy"),
         "cannot_tell": estimate.cannot_tell,
         "waiting": estimate.waiting,
         "accuracy_if": estimate.accuracy_if,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ HALF_WIDTHS = (0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 0.005)
 class LabelEstimate:
     """How well one label is told, by presence: an event may have several labels.
 
+    An event has a label also where it has one that says more: one of a fox has an animal.
+
     Attributes:
         precision: of the events that have the label in the answers, the share that show it.
         recall: of the events that show it, the share that have the label in the answers.
@@ -44,12 +46,15 @@ class Quality:
 
     Attributes:
         events: how many events have an answer, those left out that people could not tell.
-        accuracy: the share of them whose labels are exactly those that are seen.
+        accuracy: the share of them whose labels are those that are seen, or say less of them ("animal" of a
+            fox).
+        exact: the share of them whose labels are exactly those that are seen.
         by_label: of every label that is answered or seen.
     """
 
     events: int
     accuracy: Estimate
+    exact: Estimate
     by_label: dict[str, LabelEstimate]
 
 
@@ -70,6 +75,7 @@ class AuditEstimate:
         table: of the table as a whole: people's words where there are some, the machine's elsewhere. People
             are taken at their word.
         audited: how many drawn events the estimate rests on.
+        coarser: how many of these are right, and only say less than what is seen.
         cannot_tell: how many drawn events people could not tell. The figures are of events that can be told.
         accuracy_if: (lowest, highest) accuracy of the unseen answers if all of those were wrong, or right;
             None where there are none.
@@ -82,6 +88,7 @@ class AuditEstimate:
     unseen: Quality
     table: Quality
     audited: int
+    coarser: int
     cannot_tell: int
     accuracy_if: tuple[float, float] | None
     waiting: int
@@ -102,6 +109,8 @@ class Audited:
             has picked it as well.
         drawn: [N], decided because it was drawn for the audit, and no stream has picked it.
         waiting: how many were drawn and are not answered.
+        coarser: [K, K], whether the label of a column says less than that of the row, and is right all the
+            same (`trapline.taxonomy.coarser_labels`); None where no label does.
     """
 
     labels: Sequence[str]
@@ -111,6 +120,7 @@ class Audited:
     decided: Flags
     drawn: Flags
     waiting: int = 0
+    coarser: Flags | None = None
 
     def __post_init__(self) -> None:
         """Raises:
@@ -121,6 +131,25 @@ class Audited:
             raise DataError(f"Answers and truth of an audit must be {list(shape)}.")
         if (self.decided & self.drawn).any():
             raise DataError("An event of an audit is both drawn and decided otherwise.")
+
+    def right(self) -> Flags:
+        """[N]: whether every label that is seen is named or said less of, and nothing else is said."""
+        if self.coarser is None:
+            return np.asarray((self.answers == self.truth).all(axis=1))
+        own = np.eye(len(self.labels), dtype=np.int64)
+        covered = self.answers @ (own | self.coarser).T > 0
+        return np.asarray(((self.truth <= covered) & (self.answers <= self.widened(self.truth))).all(axis=1))
+
+    def exact(self) -> Flags:
+        """[N]: likewise where none says less; two names of the same ("person", "human") are one."""
+        same = None if self.coarser is None else self.coarser & self.coarser.T
+        return replace(self, coarser=same).right()
+
+    def widened(self, has: Flags) -> Flags:
+        """[N, K]: the labels that events have, and all that say less of these."""
+        if self.coarser is None:
+            return has
+        return np.asarray(has | (has @ self.coarser.astype(np.int64) > 0))
 
 
 def estimate_quality(audited: Audited, seed: int = 0) -> AuditEstimate:
@@ -140,6 +169,7 @@ def estimate_quality(audited: Audited, seed: int = 0) -> AuditEstimate:
         unseen=unseen,
         table=table,
         audited=int(sample.told.sum()),
+        coarser=int((sample.told & sample.right & ~sample.exact).sum()),
         cannot_tell=int((audited.drawn & ~sample.told).sum()),
         accuracy_if=sample.extremes(),
         waiting=audited.waiting,
@@ -192,7 +222,8 @@ class _Sample:
         self.by_people = (audited.decided | audited.drawn) & audited.truth.any(axis=1)
         self.told = audited.drawn & self.by_people
         self.weights = stand_for(audited.strata, self.unseen, audited.drawn)  # [N]
-        self.right: Flags = np.asarray((audited.answers == audited.truth).all(axis=1))
+        self.right, self.exact = audited.right(), audited.exact()
+        self.named, self.shown = audited.widened(audited.answers), audited.widened(audited.truth)
 
     def share(self, hit: Flags, of: Flags) -> tuple[int, WeightedShare]:
         """How many unseen events are among `of`, and what the sample says of `hit` among them.
@@ -215,16 +246,18 @@ class _Sample:
         right, known = self.hits(self.right, self.answered), int(self.by_people.sum())
         unseen, table = {}, {}
         for column, label in enumerate(self.labels):
-            named, shown = self.answers[:, column], self.truth[:, column]
-            of_people = int((self.by_people & shown).sum())
-            if not of_people and not (self.unseen & named).any():
+            if not (self.by_people & self.truth[:, column] | self.unseen & self.answers[:, column]).any():
                 continue
+            named, shown = self.named[:, column], self.shown[:, column]
+            of_people = int((self.by_people & shown).sum())
             hits, missed = self.hits(shown, named), self.hits(shown, ~named)
             unseen[label] = LabelEstimate(hits.share(), hits.share_beside(missed))
             table[label] = LabelEstimate(hits.share(of_people), hits.share_beside(missed, of_people))
+        same = np.array_equal(self.right, self.exact)  # and is drawn once
+        exact = right if same else self.hits(self.exact, self.answered)
         return (
-            Quality(right.units, right.share(), unseen),
-            Quality(known + right.units, right.share(known), table),
+            Quality(right.units, right.share(), exact.share(), unseen),
+            Quality(known + right.units, right.share(known), exact.share(known), table),
         )
 
     def extremes(self) -> tuple[float, float] | None:

@@ -59,7 +59,7 @@ def open_review(
     with only_one(path) as running, DecisionLog.open(path, create=True) as log:
         folder = folder_of(path)
         pictures = PictureStore(folder / "pictures")
-        teacher = Teacher(folder, project.catalog, log) if train else None
+        teacher = Teacher(folder, project.catalog, log, taxonomy=project.tree) if train else None
         try:
             if teacher is not None:
                 teacher.start()

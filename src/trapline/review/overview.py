@@ -107,10 +107,17 @@ def _describe_estimate(estimate: dict[str, Any]) -> Iterator[str]:
     for name, what in (("table", "the table"), ("unseen", "the machine's answers that nobody looked at")):
         quality = estimate[name]
         yield f"  accuracy of {what}: {_number(quality['accuracy'])}"
+        if estimate.get("coarser"):  # an estimate of an older version has no such answers
+            yield f"    exactly what is seen: {_number(quality['exact'])}"
         if name == "table":
             for label, figures in quality["by_label"].items():
                 precision, recall = (_number(figures[figure]) for figure in ("precision", "recall"))
                 yield f"    {label}: precision {precision}, recall {recall}"
+    if coarser := estimate.get("coarser"):
+        yield (
+            f"    {coarser:,} of the audited answers say less than what is seen (animal of a fox), and count "
+            "as right"
+        )
     if estimate["accuracy_if"] is not None:
         low, high = estimate["accuracy_if"]
         yield f"    {low:.3f}–{high:.3f} if the answers to what could not be told were all wrong, or right"

@@ -39,6 +39,7 @@ class Project:
         suggestions: what is filled in; a model that learns replaces them.
         names: the labels to choose from.
         taxonomy: what the labels are; None where nobody gave one.
+        tree: the same, or else the tree of the model whose answers are reviewed.
         wanted: [E], which events are reviewed.
         known: event → the labels that people gave it before.
         notes: sentences that people should read at the start.
@@ -50,6 +51,7 @@ class Project:
     suggestions: Suggestions
     names: LabelNames
     taxonomy: Taxonomy | None
+    tree: Taxonomy | None
     wanted: npt.NDArray[np.bool_]
     known: dict[int, tuple[str, ...]]
     notes: list[str] = field(default_factory=list)
@@ -104,7 +106,8 @@ def open_project(
         for index, answer in answered.items()
         if kind_of_observer(answer.observer) == "human"
     }
-    return Project(catalog.source, catalog, events, suggestions, names, taxonomy, wanted, known, notes)
+    tree = predictions.facts.tree if taxonomy is None and predictions is not None else taxonomy
+    return Project(catalog.source, catalog, events, suggestions, names, taxonomy, tree, wanted, known, notes)
 
 
 _MOST_BYTES = 256 * 2**20

@@ -21,6 +21,7 @@ from trapline.review.labels import only_decided, with_decisions
 from trapline.review.lesson import Lesson, deal
 from trapline.review.log import DecisionLog, TeachingPoint
 from trapline.storage import replace_text
+from trapline.taxonomy import Taxonomy
 from trapline.training import StepReport, head_recipe, train
 
 MODEL, ANSWERS, LESSON = "model.onnx", "predictions.parquet", "lesson.json"
@@ -123,6 +124,7 @@ def teach(
     log: DecisionLog,
     recipe: HeadRecipe,
     *,
+    taxonomy: Taxonomy | None = None,
     cache: Path | None = None,
     report: StepReport | None = None,
 ) -> Round:
@@ -134,6 +136,7 @@ def teach(
         lesson: of its decisions; lacks nothing.
         log: that keeps the curve.
         recipe: see `as_teachable`.
+        taxonomy: by which the audit knows an answer that only says less than what is seen.
         cache: folder of features; None for the user's.
         report: told of each step.
 
@@ -154,7 +157,7 @@ def teach(
         )
     embeddings, answers = answer_project(folder, catalog, model, begun / ANSWERS)
     loss = judge_events(model, embeddings, catalog, lesson.catalog) if lesson.drawn else None
-    audited = audit_answers(log, catalog, answers)
+    audited = audit_answers(log, catalog, answers, taxonomy)
     learnt = {
         "rows": rows,
         "events": lesson.events,

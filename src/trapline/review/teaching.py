@@ -29,6 +29,7 @@ from trapline.review.lesson import FIRST
 from trapline.review.log import DecisionLog
 from trapline.review.rounds import CATALOG, EMBEDDINGS, Round, as_teachable, finished_rounds
 from trapline.review.spread import compact
+from trapline.taxonomy import Taxonomy
 
 EACH = 20
 """Decisions between two rounds; or a tenth of all, if that is more."""
@@ -36,6 +37,13 @@ _SOONER = 5
 """Decisions after which it is tried again where something was lacking."""
 _GROWTH = 1.25
 """By how much the photos that are read must grow before the points of the events are made anew."""
+_LEARNING = "learning from the decisions"
+_STEPS = {
+    "features": "looking at the photos that were decided",
+    "heads": "trying which rules fit them",
+    "export": "writing the model down",
+}
+"""What a training that a review does reports of, for people."""
 
 Standing = Literal["reading", "waiting", "learning", "ready", "failed"]
 
@@ -55,6 +63,11 @@ class TeachingState:
     message: str
 
 
+def describe_step(what: str) -> str:
+    """What the training of a review is doing now, in plain words; of a step that has none, that it learns."""
+    return f"{_LEARNING}: {_STEPS[what]}" if what in _STEPS else _LEARNING
+
+
 class Teacher:
     """Embeds the photos of a project, trains on its decisions as they grow, and answers all of it anew.
 
@@ -71,6 +84,7 @@ class Teacher:
         catalog: of the project.
         log: its decisions.
         recipe: of a head (see `rounds.as_teachable`); None for `head`.
+        taxonomy: as of `rounds.teach`, likewise the next.
         cache: folder of features; None for the user's.
 
     Raises:
@@ -84,11 +98,12 @@ class Teacher:
         log: DecisionLog,
         *,
         recipe: Recipe | None = None,
+        taxonomy: Taxonomy | None = None,
         cache: Path | None = None,
     ) -> None:
         self.folder, self.catalog, self.log = folder, catalog, log
         self.recipe = as_teachable(resolve_recipe("head") if recipe is None else recipe)
-        self._cache = cache
+        self._taxonomy, self._cache = taxonomy, cache
         self._boxed = boxed_media(catalog, self.recipe.preprocessing.crop)
         self._events = Events.of(catalog)
         self._lock = threading.Lock()
@@ -157,7 +172,7 @@ class Teacher:
         with self._lock:
             if self._stopped or self._learning:
                 return False
-            self._learning = "learning from the decisions"
+            self._learning = _LEARNING
         self._in_background(self._teach)
         return True
 
@@ -224,7 +239,7 @@ class Teacher:
 
     def _tell_learning(self, line: dict[str, Any]) -> None:
         with self._lock:
-            self._learning = f"learning from the decisions ({line['what']})"
+            self._learning = describe_step(line["what"])
 
     def _load_answers(self) -> None:
         rounds = finished_rounds(self.folder)
@@ -252,6 +267,7 @@ class Teacher:
             "folder": str(self.folder.absolute()),
             "log": str(self.log.path.absolute()),
             "recipe": self.recipe.model_dump(mode="json"),
+            "taxonomy": None if self._taxonomy is None else self._taxonomy.to_json(),
             "cache": None if self._cache is None else str(self._cache),
         }
         return worker.ask(job, on_line)

@@ -34,6 +34,7 @@ from trapline.review.rounds import (
     prepare_lesson,
     teach,
 )
+from trapline.taxonomy import Taxonomy
 from trapline.training import FeatureView
 
 _STEPS_A_SECOND = 5
@@ -105,7 +106,8 @@ def _teach(job: dict[str, Any], tell: _LineWriter) -> dict[str, Any]:
             return {"waiting": lesson.lacks}
         if Embeddings.open(folder / EMBEDDINGS) is None:
             return {"waiting": "no photo is read yet"}
-        taught = teach(folder, catalog, lesson, log, recipe, cache=_cache(job), report=tell)
+        tree = None if job["taxonomy"] is None else Taxonomy.from_json(job["taxonomy"])
+        taught = teach(folder, catalog, lesson, log, recipe, taxonomy=tree, cache=_cache(job), report=tell)
     return {"round": taught.number}
 
 

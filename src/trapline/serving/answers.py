@@ -25,6 +25,7 @@ from trapline.models import (
     Coordinates,
     ModelFile,
     blank_column,
+    familiar_doubt,
     few_locations_doubt,
 )
 
@@ -308,6 +309,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
         "thresholds_of": None if card.chosen_labels is None else card.chosen_labels.describe(),
         "sees": sees(card),
         "few_locations": few_locations_doubt(card) or None,
+        "not_compared": familiar_doubt(card) or None,
     }
 
 

@@ -151,6 +151,9 @@ class ModelDocument(Document):
     few_locations: str | None = Field(
         None, description="What must be known first of a model measured at too few locations; null of others."
     )
+    not_compared: str | None = Field(
+        None, description="Why photos are not compared with those of training; null where they are."
+    )
     computed_by: str | None = Field(
         None,
         description="Of a gateway: the fingerprint that the model server states; null if it states none.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trapline.errors import DataError, TraplineError
-from trapline.models import Halt, HaltedError, ModelFile, Trial, few_locations_doubt
+from trapline.models import Card, Halt, HaltedError, ModelFile, Trial, familiar_doubt, few_locations_doubt
 from trapline.serving.answers import check_classifier
 from trapline.serving.refusals import NOT_FOUND, NOT_READY, RefusedError
 from trapline.storage import MOST_BYTES, AnyPath, RemoteStat, SourceGoneError, local_copy
@@ -77,9 +77,9 @@ class Shelf:
 
     @property
     def doubts(self) -> dict[str, str]:
-        """Of the open models that were measured at too few locations what people must know first, by name."""
-        served = list(self._served.items())
-        told = {name: few_locations_doubt(one.model.card) for name, one in served}
+        """What people must know first of the open models, by name: that they were measured at too few
+        locations, or cannot tell which photos are unlike those of training."""
+        told = {name: " ".join(_doubts(one.model.card)) for name, one in list(self._served.items())}
         return {name: doubt for name, doubt in told.items() if doubt}
 
     def get(self, name: str | None = None, version: str | None = None) -> Served:
@@ -130,7 +130,7 @@ class Shelf:
                 "sees all, which is not what it learnt from: let clients send boxes.",
                 path,
             )
-        if doubt := few_locations_doubt(model.card):
+        for doubt in _doubts(model.card):
             log.warning("%s: %s", path, doubt)
         with self._lock:
             self._served[name] = Served(name, model)
@@ -167,6 +167,10 @@ class Shelf:
 def trial_of(batch: int, halt: Halt | None = None) -> Trial:
     """How a model is tried that is to be asked about so many images at once."""
     return Trial(batches=tuple(sorted({1, 2, batch})), halt=halt or Halt())
+
+
+def _doubts(card: Card) -> list[str]:
+    return [doubt for doubt in (few_locations_doubt(card), familiar_doubt(card)) if doubt]
 
 
 def _stamp(path: AnyPath) -> Stamp | None:

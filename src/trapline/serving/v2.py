@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trapline import __version__
-from trapline.models import Card, few_locations_doubt
+from trapline.models import Card, familiar_doubt, few_locations_doubt
 from trapline.serving.answers import sees
 from trapline.serving.body import parse_base64
 from trapline.serving.lanes import Source
@@ -64,6 +64,7 @@ def metadata(served: Served) -> dict[str, Any]:
             "fingerprint": served.model.fingerprint,
             "sees": sees(card) or "unknown",
             **({"few_locations": doubt} if (doubt := few_locations_doubt(card)) else {}),
+            **({"not_compared": doubt} if (doubt := familiar_doubt(card)) else {}),
         },
     }
 

@@ -6,6 +6,8 @@ from .classes import classes_of as classes_of
 from .classes import hierarchy_of as hierarchy_of
 from .classes import hierarchy_of_node as hierarchy_of_node
 from .classes import unsupported_kinds as unsupported_kinds
+from .coarser import coarser_labels as coarser_labels
+from .coarser import with_kinds as with_kinds
 from .names import BLANK as BLANK
 from .names import KINDS as KINDS
 from .names import PART_NAMES as PART_NAMES

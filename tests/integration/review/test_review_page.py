@@ -429,3 +429,25 @@ def test_beside_an_event_stand_the_labelled_ones_that_look_most_like_it(browser:
     assert all(widths)
     ann.context.close()
     assert ann.complaints == []
+
+
+def test_the_page_says_that_answers_that_say_less_count_as_right(reviewer: Callable[..., Reviewer]) -> None:
+    """Where there are some, with the share that is exactly what is seen."""
+    figure = {"accuracy": 0.97, "low": 0.9, "high": 0.99, "audited": 40, "labels": {}}
+    exact = {"accuracy": 0.5, "low": 0.4, "high": 0.6}
+    show = """async state => {
+        const { showFigures } = await import("/static/figures.js");
+        const root = document.createElement("div");
+        showFigures(root, state, () => {});
+        return root.textContent;
+    }"""
+    page = reviewer().page
+    told = [
+        page.evaluate(show, {"estimate": figure | {"coarser": count, "exact": exact}, "audits": True})
+        for count in (19, 0)
+    ]
+    assert (
+        "19 audited answers said less than what is seen (animal of a fox), which counts as right" in told[0]
+    )
+    assert "Exactly what is seen: 50" in told[0]
+    assert "said less" not in told[1]

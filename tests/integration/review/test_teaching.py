@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -24,7 +24,8 @@ from trapline.review.audit import Audit
 from trapline.review.decision import Asked, DecidedMedia, Decision, Sighting
 from trapline.review.drawing import Role
 from trapline.review.log import DecisionLog
-from trapline.review.teaching import Teacher
+from trapline.review.teaching import Teacher, describe_step
+from trapline.taxonomy import Label, Taxonomy
 
 PATIENCE = 120
 
@@ -60,8 +61,14 @@ class Reviewer:
             resolve_recipe("head"),
             {"backbone": f"model-file:{backbone}", "preprocessing.height": 16, "preprocessing.width": 16},
         )
+        kinds = Taxonomy({}, {name: Label(name, "animal") for name in ("fox", "hare")})
         self.teacher = Teacher(
-            folder / "decisions.review", catalog, self.log, recipe=recipe, cache=folder / "cache"
+            folder / "decisions.review",
+            catalog,
+            self.log,
+            recipe=recipe,
+            taxonomy=kinds,
+            cache=folder / "cache",
         )
 
     def decide(self, events: Sequence[int], asked: Asked = "chosen") -> None:
@@ -100,7 +107,7 @@ def reviewer(tmp_path: Path, card: Catalog, write_tiny_model: Callable[..., Path
 
 
 def test_a_review_teaches_a_model_whose_answers_are_those_of_its_file(
-    reviewer: Reviewer, card: Catalog, tmp_path: Path
+    reviewer: Reviewer, card: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teacher = reviewer.teacher
     assert teacher.state().state == "waiting"
@@ -115,10 +122,16 @@ def test_a_review_teaches_a_model_whose_answers_are_those_of_its_file(
     assert not teacher.maybe_train()
     reviewer.decide(chosen[-6:])
     reviewer.wait_for(lambda: teacher.points() is not None)
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(teacher, "_tell_learning", told.append)
     assert teacher.maybe_train()
     assert not teacher.train()  # never two at once
     reviewer.wait("ready")
     assert "learnt from 16 events" in teacher.state().message
+    assert told
+    for line in told:  # every step has words of its own
+        assert describe_step(line["what"]).startswith("learning from the decisions: ")
+        assert line["what"] not in describe_step(line["what"])
     answers = teacher.suggestions()
     assert answers is not None
     assert answers.labels == ("fox", "hare")

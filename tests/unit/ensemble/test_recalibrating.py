@@ -140,6 +140,7 @@ def test_photos_of_the_training_tell_nothing_of_new_locations(
     )
     made = api.recalibrate(model, catalog, tmp_path / "new.onnx", part=part)
     assert bool(ModelFile(made.path).card.new_locations) == told
+    assert made.measured_on.endswith("the model was trained on the part train of this catalog")
 
 
 def table(probabilities: np.ndarray, **facts: Any) -> Predictions:
@@ -167,12 +168,18 @@ def test_a_table_of_another_tool_is_put_right_by_the_media_that_are_labelled(
         "location_id": [f"L{n % 20}" for n in range(400)],
     }
     every = Catalog.from_rows(pl.DataFrame(rows), tmp_path, "rows")
-    every.with_table(every.table[:100]).save(tmp_path / "some.parquet")
+    wolves = pl.DataFrame({"media_id": ["w1", "w2"], "file_path": ["w1.jpg", "w2.jpg"]}).with_columns(
+        labels=pl.Series([["wolf"], ["wolf"]]), location_id=pl.lit("L1")
+    )
+    some = Catalog.from_rows(pl.concat([pl.DataFrame(rows)[:100], wolves]), tmp_path, "rows")
+    some.save(tmp_path / "some.parquet")
     files = [str(tmp_path / name) for name in ("theirs.parquet", "some.parquet", "new.parquet")]
     with pytest.raises(SystemExit) as left:
         main(["recalibrate", *files[:2], "-o", files[2]])
     printed = capsys.readouterr().out
     assert not left.value.code, printed
+    first = "2 of 102 media are left out: a label that the model does not know (wolf 2)"
+    assert printed.splitlines()[0] == first
     assert "slope" in printed
     assert "100 media at 20 locations, each calibrated by the other folds" in printed
     new, others = Predictions.load(tmp_path / "new.parquet"), every.with_table(every.table[100:])

@@ -213,6 +213,28 @@ def test_thresholds_go_from_an_evaluation_to_what_is_written(tmp_path: Path) -> 
     assert dict(counted.iter_rows()).get("unclassified", 0) == expected.count(None)
 
 
+def test_a_label_of_few_answers_is_told_and_never_an_answer(tmp_path: Path) -> None:
+    """Three answers, all right, would be reached from 0 on."""
+    catalog, predictions = world()
+    values = predictions.probabilities().copy()
+    truth = catalog.table["labels"].list.first()
+    lynxes = np.flatnonzero((truth == "lynx").to_numpy())
+    values[:, 2] = 0
+    values /= values.sum(axis=1, keepdims=True)
+    values[lynxes[:3]] = [0.1, 0.1, 0.7, 0.1]
+    said = dict(zip(predictions.table["media_id"], values.tolist(), strict=True))
+    predictions = predictions_of(said, LABELS)
+    thresholds = evaluate(catalog, predictions, samples=10, want=Wants()).thresholds
+    assert thresholds is not None
+    lynx = next(one for one in thresholds.subjects if one.name == "lynx")
+    assert (lynx.curve[0].answers, lynx.curve[0].right) == (3, 3)
+    assert (lynx.chosen.threshold, lynx.chosen.state) == (None, "not reached: too few")
+    thresholds.save_csv(tmp_path / "t.csv")
+    rows = pl.read_csv(tmp_path / "t.csv").filter(pl.col("chosen").is_not_null() & (pl.col("name") == "lynx"))
+    assert rows["chosen"].to_list() == ["not reached: too few"]
+    assert thresholds_for(tmp_path / "t.csv", predictions).labels["lynx"] == np.inf
+
+
 def test_thresholds_are_written_over_nothing_that_is_read(tmp_path: Path) -> None:
     catalog, predictions = world(4, 10)
     answers, truth, report = (tmp_path / name for name in ("p.csv", "c.csv", "report.json"))

@@ -230,3 +230,20 @@ def test_no_interval_goes_where_its_figure_cannot() -> None:
     estimates = metrics.estimate_all(np.zeros(23, int), probabilities, np.r_[np.zeros(3), np.ones(20)])
     assert estimates["brier_score"].high == 2
     assert estimates["log_loss"].high == pytest.approx(-np.log(1e-7))
+
+
+def test_the_brier_score_of_several_labels_ends_at_one() -> None:
+    """It is a mean over the labels: of all labels wrong and sure it is 1."""
+    truth, labels, groups = np.r_[np.zeros(3, int), np.ones(20, int)], 2, np.r_[np.zeros(3), np.ones(20)]
+    several = np.repeat(truth[:, None], labels, axis=1)
+    probabilities = np.full((23, labels), 0.999)
+    assert metrics.estimate_all(several, probabilities, groups)["brier_score"].high == 1
+    sums = metrics.sum_media(several, probabilities, groups.astype(int), 2)
+    made = metrics.estimate_sums(
+        sums,
+        figures=lambda of: {
+            name: one[..., None] for name, one in metrics.figures_of_sums(of, several=True).items()
+        },
+        several=True,
+    )
+    assert made["brier_score"][0].high == 1

@@ -97,4 +97,6 @@ def test_no_prediction_goes_where_its_figure_cannot() -> None:
     probabilities = np.stack([chance, 1 - chance], axis=1)
     predicted = metrics.new_location_intervals(np.zeros(24, int), probabilities, np.arange(24) // 4)
     assert predicted["brier_score"].high == 2
+    several = metrics.new_location_intervals(np.tile([1, 0], (24, 1)), probabilities, np.arange(24) // 4)
+    assert several["brier_score"].high == 1
     assert predicted["log_loss"].high == pytest.approx(-np.log(1e-7))

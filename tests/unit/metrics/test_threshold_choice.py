@@ -127,3 +127,41 @@ def test_a_bound_of_more_answers_than_are_looked_at_is_hardly_lower() -> None:
     assert bound == pytest.approx(metrics.bound_of_sums(hits // 15, whole // 15), abs=0.002)
     assert bound < 90_000 / 99_900
     assert metrics.bound_of_sums(np.zeros(3, np.int64), np.full(3, 5)) == 0
+
+
+@given(wanted=st.floats(0.01, 0.999))
+def test_fewer_answers_would_likelier_show_no_mistake_than_one(wanted: float) -> None:
+    least = metrics.least_answers(wanted)
+    assert wanted**least <= 0.5 + 1e-9
+    assert least == 1 or wanted ** (least - 1) > 0.5
+
+
+@pytest.mark.parametrize(("answers", "reached"), [(1, False), (3, False), (13, False), (14, True)])
+def test_a_threshold_that_is_only_reached_rests_on_answers_enough(answers: int, reached: bool) -> None:
+    """All of them are right, at four locations, which promise nothing."""
+    codes = np.arange(answers) % 4
+    counts = metrics.count_at_thresholds(np.full(answers, 0.4), codes, 4)
+    every = np.ones(4, bool)
+    choice = metrics.choose_precision(counts, counts, 0.95, every)
+    assert (choice is not None) == reached
+    whole = np.bincount(codes, minlength=4)
+    for from_lowest in (True, False):
+        kept = counts if from_lowest else whole[:, None] - counts
+        chosen = metrics.choose_kept(kept, whole, 0.95, every, from_lowest=from_lowest)
+        assert (chosen is not None) == reached
+    assert metrics.reached_by_any(counts, counts, 0.95)
+    assert not metrics.reached_by_any(counts * 0, counts, 0.95)
+
+
+def test_of_thresholds_that_are_reached_one_with_answers_enough_is_taken() -> None:
+    """The three surest are right, as are 19 of the 20 below them; at the lowest half are wrong."""
+    scores = np.r_[np.full(3, 0.9), np.full(20, 0.6), np.full(40, 0.2)]
+    right = np.r_[np.ones(3, bool), np.ones(19, bool), np.zeros(41, bool)]
+    codes = np.arange(63) % 4
+    said = metrics.count_at_thresholds(scores, codes, 4)
+    hits = metrics.count_at_thresholds(np.where(right, scores, np.nan), codes, 4)
+    choice = metrics.choose_precision(said, hits, 0.95, np.ones(4, bool))
+    assert choice is not None
+    assert 0.2 < THRESHOLDS[choice.index] <= 0.6
+    assert metrics.choose_precision(said, hits, 0.99, np.ones(4, bool)) is None, "only on three"
+    assert metrics.reached_by_any(hits, said, 0.99)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from trapline.errors import DataError
 from trapline.images import Preprocessing
-from trapline.models import Card, Coordinates, Familiar, describe_distance, pack_directions
+from trapline.models import Card, Coordinates, Familiar, describe_distance, familiar_doubt, pack_directions
 
 
 def familiar(plane: np.ndarray, **changed: object) -> Familiar:
@@ -74,6 +74,8 @@ def test_a_card_without_statistics_reads_and_is_written_as_before() -> None:
     assert "familiar" not in card.model_dump_json()
     kept = card.model_copy(update={"familiar": familiar(np.eye(2, 3))})
     assert Card.model_validate_json(kept.model_dump_json()) == kept
+    assert "cannot be told: its card keeps no statistics" in familiar_doubt(card)
+    assert not familiar_doubt(kept)
 
 
 def test_what_is_unlike_is_told_with_what_to_do() -> None:

@@ -20,9 +20,13 @@ from trapline.review import (
     DecisionLog,
     Sighting,
     Situation,
+    describe_overview,
+    overview,
 )
+from trapline.review.chance import _document as page_document
 from trapline.review.drawing import Drawing
 from trapline.review.estimates import Audited, estimate_quality, stand_for
+from trapline.taxonomy import taxonomy_from_csv
 
 EVENTS = [f"event:{number:03}" for number in range(60)]
 ANSWERS = [["deer"]] * 40 + [["fox"]] * 15 + [["boar"]] * 5
@@ -364,6 +368,71 @@ def test_the_last_estimate_is_kept_after_the_audit(log: DecisionLog, decide: Cal
     assert kept["audited"] == 10
     assert kept["unseen"]["accuracy"]["low"] == estimate.unseen.accuracy.low
     assert kept["table"]["by_label"]["deer"]["precision"]["value"] == 1
+
+
+KINDS = {event: [("animal", "person", "vehicle")[number % 3]] for number, event in enumerate(EVENTS)}
+
+
+def decided_of(answer: list[str], event: str) -> list[str]:
+    """What a person says of an event that a detector called so: as it is called among people."""
+    return {"animal": [("bobcat", "deer")[int(event[-1]) % 2]], "person": ["human"]}.get(answer[0], answer)
+
+
+def test_an_answer_that_is_a_kind_is_right_of_its_labels(
+    log: DecisionLog, decide: Callable[..., None]
+) -> None:
+    audit = Audit.open(log, EVENTS, list(KINDS.values()), seed=1)
+    drawn = draw(audit, 30)
+    for event in drawn:
+        decide(event, decided_of(KINDS[event], event), asked="audit")
+    estimate = audit.estimate(KINDS, log.current())
+    assert estimate.unseen.accuracy.value == estimate.table.accuracy.value == 1
+    animals = sum(KINDS[event] == ["animal"] for event in drawn)
+    assert estimate.coarser == animals, "person and human are two names of the same"
+    assert estimate.unseen.exact.value == pytest.approx((30 - (20 - animals)) / 30)
+    of_label = estimate.unseen.by_label
+    assert of_label["animal"].precision.value == of_label["animal"].recall.value == 1
+    assert of_label["person"].precision.value == of_label["human"].recall.value == 1
+    assert of_label["bobcat"].recall.value == 0, "nobody but a person finds a bobcat"
+    audit.keep(estimate)
+    told = list(describe_overview(overview(log)))
+    assert (
+        f"    {animals} of the audited answers say less than what is seen (animal of a fox), and count"
+        in "".join(told)
+    )
+    assert any(line.startswith("    exactly what is seen: 0.") for line in told)
+    assert page_document(estimate)["coarser"] == animals
+
+
+def test_a_kind_is_wrong_of_another_and_a_label_of_its_kind(
+    log: DecisionLog, decide: Callable[..., None]
+) -> None:
+    audit = Audit.open(log, EVENTS, list(KINDS.values()), seed=1)
+    for event in draw(audit, 30):
+        decide(event, ["bobcat"], asked="audit")
+    right = audit.estimate(KINDS, log.current()).unseen.accuracy.value
+    assert right == pytest.approx(1 / 3, abs=0.1), "only of what is called an animal"
+    finer = audit.estimate({event: ["lynx"] for event in EVENTS}, log.current())
+    assert (finer.unseen.accuracy.value, finer.coarser) == (0, 0)
+    said_more = audit.estimate({event: ["animal", "vehicle"] for event in EVENTS}, log.current())
+    assert said_more.unseen.accuracy.value == 0, "there is no vehicle"
+
+
+def test_by_a_taxonomy_an_answer_above_the_label_is_right(
+    log: DecisionLog, decide: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text(
+        "label,family,genus,species,kind\n"
+        "deer,Cervidae,,,animal\n"
+        "roe deer,Cervidae,Capreolus,Capreolus capreolus,animal\n"
+    )
+    tree = taxonomy_from_csv(tmp_path / "t.csv")
+    audit = Audit.open(log, EVENTS, ANSWERS, seed=1)
+    for event in draw(audit, 20):
+        decide(event, ["roe deer"], asked="audit")
+    answers = {event: ["deer"] for event in EVENTS}
+    assert audit.estimate(answers, log.current()).unseen.accuracy.value == 0
+    assert audit.estimate(answers, log.current(), taxonomy=tree).unseen.accuracy.value == 1
 
 
 def test_what_more_would_bring_is_what_it_brings() -> None:

@@ -10,9 +10,10 @@ from typing import Any, Literal, get_args
 
 from trapline.catalog import Catalog, as_listed, describe_impossible_times
 from trapline.errors import UsageError
+from trapline.models import name_few_locations
 from trapline.observations import Sources, describe_thresholds, gather
 from trapline.options import Option, check_options, options_of
-from trapline.prediction import Predictions
+from trapline.prediction import PredictionFacts, Predictions
 from trapline.registry import Registry
 from trapline.storage import replace_whole
 from trapline.taxonomy import Taxonomy
@@ -202,7 +203,9 @@ def write(
             raise TypeError(f"it gave a {type(done).__name__} and not what was Written")
     one_for_all = options.get("threshold") is not None
     own = [] if one_for_all else describe_thresholds(job.thresholds, job.predicted)
-    told = () if predictions is None or "model" not in sources.observers else predictions.facts.few_locations
+    told = (
+        [] if predictions is None or "model" not in sources.observers else _few_locations(predictions.facts)
+    )
     notes = [*told, *own, *done.notes, *_notes_of_catalog(catalog)]
     return WriteReport(
         chosen.name,
@@ -214,6 +217,12 @@ def write(
         tuple(done.files),
         tuple(done.failed),
     )
+
+
+def _few_locations(facts: PredictionFacts) -> list[str]:
+    """What must be known first of models measured at few locations, shortly: `predict` said it whole."""
+    told = dict.fromkeys(name_few_locations(one) for one in facts.models_measured_at)
+    return [sentence for sentence in told if sentence]
 
 
 def _notes_of_catalog(catalog: Catalog) -> list[str]:

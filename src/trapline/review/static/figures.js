@@ -17,6 +17,7 @@ function estimate(figures, audits) {
   return [make("h2", {}, "How good is the table?"),
     make("p", { class: "figure" }, make("b", {}, percent(figures.accuracy)), " right ", make("small", {}, `${span(figures.low, figures.high)} (95 %)`)),
     make("p", {}, `Estimated from ${counted(figures.audited, "event")} drawn by chance${figures.cannot_tell ? `, ${figures.cannot_tell} more could not be told` : ""}.`),
+    figures.coarser ? make("p", {}, `${counted(figures.coarser, "audited answer")} said less than what is seen (animal of a fox), which counts as right. Exactly what is seen: ${percent(figures.exact?.accuracy)} (${span(figures.exact?.low, figures.exact?.high)}).`) : null,
     figures.unseen?.events ? make("p", {}, `Of the answers to ${counted(figures.unseen.events, "event")} that nobody looked at: ${percent(figures.unseen.accuracy)} (${span(figures.unseen.low, figures.unseen.high)}${figures.accuracy_if ? `; ${span(...figures.accuracy_if)} if those that could not be told were all wrong, or all right` : ""}).`) : null,
     figures.narrower ? make("p", {}, `About ${counted(figures.narrower.more, "more audited event")} would make that certain to ± ${percent(figures.narrower.half_width)}.`) : null,
     rows.length ? make("details", {}, make("summary", {}, "By label"), make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Estimates by label" },
