@@ -15,7 +15,7 @@ import polars as pl
 
 from trapline.addresses import address_of
 from trapline.catalog import Catalog, as_name
-from trapline.errors import DataError, UsageError, name_some
+from trapline.errors import DataError, UsageError, many, name_some
 from trapline.reports import quoted as _quoted
 from trapline.storage import AnyPath, RemotePath, replace_text
 
@@ -60,7 +60,9 @@ class CardWalk:
         failed = self.figures.of_kind("failed")
         if failed:
             named = "; ".join(f"{one.media_id}: {one.reason}" for one in failed[0].photos[:3])
-            raise DataError(f"{failed[0].media} of {self.figures.media} photos could not be read: {named}.")
+            raise DataError(
+                f"{failed[0].media} of {many(self.figures.media, 'photo')} could not be read: {named}."
+            )
         return self
 
 
@@ -249,9 +251,9 @@ def _refuse_another_card(catalog: Catalog, folder: Path) -> None:
     if kept < before.height:
         gone = before.height - kept
         raise UsageError(
-            f"{folder} has {f'{gone:,} photos that are' if gone > 1 else 'a photo that is'} no longer in "
-            f"{catalog.root}, or {'were' if gone > 1 else 'was'} taken at another time "
-            "there. If it is another card, name another folder with -o; --force leaves out what is gone."
+            f"{folder} has {many(gone, 'photo that is')} no longer in {catalog.root}, or taken at another "
+            "time there. If it is another card, name another folder with -o; --force leaves out what is "
+            "gone."
         )
 
 
@@ -419,8 +421,8 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None, spoken: Observation
     labelled = spoken.per_media(catalog).filter(pl.col("observer").is_in(by_people))["media_id"].n_unique()
     if labelled:
         yield (
-            f"{labelled:,} of {len(catalog):,} photos are called what the labels that came with them say; "
-            "no number stands below their pictures."
+            f"{labelled:,} of {many(len(catalog), 'photo is')} called what the labels that came with them "
+            "say; no number stands below their pictures."
         )
     if model is None and labelled < len(catalog):
         yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -69,6 +70,27 @@ def name_some(names: Sequence[str], most: int = 5, *, of: int = 0, between: str 
     """
     more = max(of, len(names)) - len(names[:most])
     return between.join(names[:most]) + (f" and {more} more" if more else "")
+
+
+_SEVERAL = {"media": "media", "species": "species", "series": "series", "taxon": "taxa", "person": "people"}
+_VERBS = {"is": "are", "was": "were", "has": "have", "does": "do", "carries": "carry"} | {
+    f"{verb}s": verb for verb in ("lie", "occur", "name", "say", "take", "differ")
+}
+
+
+def many(count: int, what: str) -> str:
+    """`1 photo`, `1,200 photos`; `1 photo has no time`, `3 photos have no time`.
+
+    Args:
+        count: of what.
+        what: a noun, as it is of one, and what is said of it: a few short verbs are put right.
+    """
+    noun, *words = what.split(" ")
+    if count != 1:
+        ending = "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+        noun = _SEVERAL.get(noun, f"{noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else noun + ending)
+        words = [_VERBS.get(word, word) for word in words]
+    return " ".join((f"{count:,}", noun, *words))
 
 
 ONNX = "an ONNX model"

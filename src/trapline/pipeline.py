@@ -16,7 +16,7 @@ from trapline.catalog import (
     known_labels,
     sample_catalog,
 )
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 from trapline.storage import AnyPath, RemotePath, as_any_path, fetch
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ def _detect(catalog: Catalog, detector: Path | str, folder: Path, say: Callable[
 
     detected = detect(Detector(detector), catalog, folder / "boxes.journal", where_none=True)
     boxes = detected.table["boxes"].list.len()
-    say(f"detect    {(boxes > 0).sum()} of {len(boxes)} media have a box, {boxes.is_null().sum()} failed")
+    boxed, failed = (boxes > 0).sum(), boxes.is_null().sum()
+    say(f"detect    {boxed} of {many(len(boxes), 'media has')} a box, {failed} failed")
     return detected
 
 

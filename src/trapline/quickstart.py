@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 
 if TYPE_CHECKING:
     from trapline.catalog import Catalog
@@ -170,8 +170,8 @@ def _draw(
             on_photo=count,
         )
         lines.append(
-            f"{world.media} pictures of {world.locations} locations, {world.night} of them infrared, "
-            f"in bursts of three"
+            f"{many(world.media, 'picture')} of {many(world.locations, 'location')}, {world.night} of them "
+            "infrared, in bursts of three"
         )
         lines.append(", ".join(f"{label} {number}" for label, number in world.labels.items()))
     return world
@@ -186,7 +186,9 @@ def _catalog(folder: Path, world: WorldSummary, teller: _Teller) -> Catalog:
     ) as lines:
         catalog = read(world.labels_csv)
         catalog.save(folder / "catalog.parquet")
-        lines.append(f"{len(catalog)} media, {len(catalog.labels)} labels: {', '.join(catalog.labels)}")
+        lines.append(
+            f"{len(catalog)} media, {many(len(catalog.labels), 'label')}: {', '.join(catalog.labels)}"
+        )
     with teller.step("Look into them", "trapline explore catalog.parquet -o explore.html") as lines:
         explore(catalog, folder / "explore.html")
         lines.append(f"{folder / 'explore.html'}: labels, locations, hours, pictures, what could go wrong")
@@ -208,7 +210,9 @@ def _split(folder: Path, catalog: Catalog, by: str, seed: int, teller: _Teller) 
         split = make_splitter(by, ratios=RATIOS, seed=seed).apply(catalog)
         split.save(folder / f"split-{by}.parquet")
         parts = split.facts.split.parts if split.facts.split else {}
-        lines += [f"{part}: {of.media} media of {of.locations} locations" for part, of in parts.items()]
+        lines += [
+            f"{part}: {of.media} media of {many(of.locations, 'location')}" for part, of in parts.items()
+        ]
     return split
 
 

@@ -16,7 +16,7 @@ import importlib
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
@@ -54,14 +54,17 @@ class Registry(Mapping[str, T], Generic[T]):
         self.kind, self.group = kind, group
         self._home, self._besides = home, besides
         self._entries: dict[str, T] = {}
+        self._known_by: dict[str, tuple[str, ...]] = {}
         self._functions: dict[str, Callable[..., Any]] = {}
         self._failures: list[str] = []
         self._releases: dict[str, str] = {}
         self._asked = False
         self._lock = threading.RLock()  # a guest may list the registry while it is imported
 
-    def add(self, name: str, entry: T, function: Callable[..., Any]) -> None:
+    def add(self, name: str, entry: T, function: Callable[..., Any], known_by: Sequence[str] = ()) -> None:
         """Make an entry findable; `function` is what was decorated, by which its package is known.
+
+        `known_by` are other words that people may look for it by: none finds it, but the error names it.
 
         A function that takes the place of itself (a notebook's cell run again, a module reloaded) may.
 
@@ -83,6 +86,7 @@ class Registry(Mapping[str, T], Generic[T]):
         if taken is not None:
             del self._entries[taken], self._functions[taken]
         self._entries[name], self._functions[name] = entry, function
+        self._known_by[name] = tuple(known_by)
 
     def find(self, name: str) -> T:
         """The entry of a name.
@@ -92,11 +96,18 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         if name in self:
             return self[name]
-        near = difflib.get_close_matches(_plain(name), {_plain(known): known for known in self._entries}, 1)
-        hint = f"; did you mean '{self._spelt(near[0])}'?" if near else "."
-        names = [*self._entries, *([self._besides] if self._besides else [])]
+        words = {_plain(word).lower(): known for known in self._entries for word in self._known_by[known]}
+        words |= {_plain(known).lower(): known for known in self._entries}
+        near = difflib.get_close_matches(_plain(name).lower(), words, 1)
+        hint = f"; did you mean '{words[near[0]]}'?" if near else "."
+        names = [*map(self.described, self._entries), *([self._besides] if self._besides else [])]
         broken = "".join(f" {failure}" for failure in self._failures)
         raise UsageError(f"There is no {self.kind} '{name}'{hint} There are: {', '.join(names)}.{broken}")
+
+    def described(self, name: str) -> str:
+        """`megadetector (Timelapse, AddaxAI)`: a name, and what else people look for it by."""
+        known_by = ", ".join(self._known_by[name])
+        return f"{name} ({known_by})" if known_by else name
 
     def package(self, name: str) -> str:
         """The package that brought an entry."""

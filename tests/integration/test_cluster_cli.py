@@ -52,7 +52,7 @@ def test_from_the_plan_to_the_table(run: Callable[..., str], tmp_path: Path) -> 
     assert [one["media_failed"] for one in now["shards"]] == [0, 1, 0, 0]
     assert "11 media predicted, 1 failed" in run("cluster merge season -o table.csv")
     assert "table.csv exists" in run("cluster merge season -o table.csv", 2)
-    assert "1 rows failed" in run("cluster merge season -o table.csv --force --strict", 1)
+    assert "1 row failed" in run("cluster merge season -o table.csv --force --strict", 1)
     run("predict model.onnx photos.parquet -o single.csv --batch-size 3")
     assert Path("table.csv").read_bytes() == Path("single.csv").read_bytes()
     shutil.move("photos", "elsewhere")
@@ -91,4 +91,4 @@ def test_a_worker_without_the_runtime_of_the_plan_refuses(run: Callable[..., str
     run("cluster plan model.onnx photos.parquet -o season --runtime cuda --shard-size 4 --batch-size 4")
     refused = run("cluster work season --claim", 1)
     assert "cuda" in refused
-    assert "1 shards could not be done" in refused  # and not one after the other
+    assert "1 shard could not be done" in refused  # and not one after the other

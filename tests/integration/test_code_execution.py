@@ -125,7 +125,7 @@ def test_the_packed_runner_answers_as_predict_does(
     assert check_submission(theirs, wanted, task=predictions.task) == []
     assert np.abs(numbers(theirs) - numbers(tmp_path / "ours.csv")).max() < 1e-6
     assert "IMAG0000.JPG is left out" in done.stdout
-    assert "1 sequences of which no photo was read" in done.stdout
+    assert "1 sequence is of no photo that was read" in done.stdout
 
 
 def test_the_first_frame_is_packed_and_predicted_alike_wherever_its_row_is(
@@ -327,7 +327,7 @@ BROKEN: dict[str, tuple[str, Outcome, str]] = {
     "NaN": (
         REWRITE + "lines[3] = lines[3].replace('0.0', 'nan', 1)\n" + SAVE,
         Outcome.wrong_numbers,
-        "1 rows have NaN or infinity: line 4",
+        "1 row has NaN or infinity: line 4",
     ),
     "no number": (
         REWRITE + "lines[3] = lines[3].replace('0.0', '0_1', 1)\n" + SAVE,
@@ -337,7 +337,7 @@ BROKEN: dict[str, tuple[str, Outcome, str]] = {
     "empty line": (
         REWRITE + "lines.insert(3, '')\n" + SAVE,
         Outcome.wrong_rows,
-        "1 rows are empty: line 4",
+        "1 row is empty: line 4",
     ),
     "range": (
         REWRITE + "lines[3] = lines[3].replace('0.0', '1.5', 1)\n" + SAVE,

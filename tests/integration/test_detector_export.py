@@ -70,7 +70,7 @@ def test_what_is_no_checkpoint_of_a_yolox_is_refused(tmp_path: Path) -> None:
     state = torch.load(tmp_path / "small.pth", weights_only=True)
     del state["model"]["head.obj_preds.1.bias"]
     torch.save(state, tmp_path / "lacking.pth")
-    with pytest.raises(DataError, match=r"lacks 1 tensors of a YOLOX, such as head\.obj_preds\.1\.bias"):
+    with pytest.raises(DataError, match=r"lacks 1 tensor of a YOLOX, such as head\.obj_preds\.1\.bias"):
         convert_detector(tmp_path / "lacking.pth", tmp_path / "detector.onnx")
     assert not (tmp_path / "detector.onnx").exists()
 

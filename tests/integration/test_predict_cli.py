@@ -261,9 +261,9 @@ def test_a_folder_that_cannot_be_read_is_named_and_strict_fails(
         secret.chmod(0o700)
     assert done.returncode == 0, done.stderr
     assert "2 media predicted, 0 failed" in done.stdout
-    assert "1 folders cannot be read, and what is in them is missing: below/secret (Permission" in done.stderr
+    assert "1 folder cannot be read, and what is in them is missing: below/secret (Permission" in done.stderr
     assert strict.returncode == 1
-    assert "1 folders could not be read, and their photos have no rows: below/secret" in strict.stderr
+    assert "1 folder could not be read, and their photos have no rows: below/secret" in strict.stderr
     assert predict("--strict", "--force").returncode == 0
 
 
@@ -343,7 +343,7 @@ def test_submit_writes_checks_and_refuses(run: Run, model: str, tmp_path: Path) 
     assert "9999.jpg" in err
     status, out, _ = run("submit", "predictions.csv", "format.csv", "-o", "other.csv", "--fill", "prior")
     assert status == 0
-    assert "1 ids had no prediction" in out
+    assert "1 id had no prediction" in out
 
 
 def command(*arguments: str) -> list[str]:

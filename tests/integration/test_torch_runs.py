@@ -152,7 +152,7 @@ def test_what_is_left_out_is_told_and_counted(world: MakeWorld, tmp_path: Path) 
         path = train(tiny("epochs=1"), catalog, tmp_path / "run", cache=tmp_path / "cache")
     said = " ".join(str(warning.message) for warning in told)
     assert "1 of 12 media for training and validation have no label" in said
-    assert "1 photos cannot be read and are left out" in said
+    assert "1 photo cannot be read and is left out" in said
     card = ModelFile(path).card
     assert card.training_data["left_out"] == {"unlabelled": 1, "unreadable": 1}
     assert card.training_data["train"]["media"] == 6
@@ -169,9 +169,7 @@ def test_bursts_with_two_species_have_no_part_in_the_pooling_of_bursts(
     bursts = world(labels=label, event_id=lambda row: f"e{int(row['media_id']) // 2}")
     card = ModelFile(train(tiny("epochs=1"), bursts, tmp_path / "run", cache=tmp_path / "cache")).card
     assert card.event is not None
-    assert card.event.selected_on.startswith(
-        "validation: 1 events of 1 locations, 1 of several photos: fewer"
-    )
+    assert card.event.selected_on.startswith("validation: 1 event of 1 location, 1 of several photos: fewer")
     assert card.event.selected_on.endswith("so the mean is taken (1 with several labels left out)")
     assert card.event.method == "mean"
     only = bursts.filter(pl.col("event_id") != "e5")

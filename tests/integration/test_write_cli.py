@@ -91,11 +91,11 @@ def test_photos_that_could_not_be_copied_are_named_and_strict_makes_them_status_
     status, out, _ = run("--format", "xmp", "--mode", "copy", "-o", "copies")
     assert status == 0
     assert "Wrote 1 copies to copies (xmp)." in out
-    assert "1 photos were not written:\n  b.jpg: " in out
+    assert "1 photo was not written:\n  b.jpg: " in out
     status, out, err = run("--format", "xmp", "--mode", "copy", "-o", "strict", "--strict", "--json")
     assert status == 1
     assert json.loads(out)["failed"][0].startswith("b.jpg: ")
-    assert "1 photos were not written, the first is b.jpg: " in err
+    assert "1 photo was not written, the first is b.jpg: " in err
     assert run("--format", "xmp", "--mode", "copy", "-o", "copies", "--force")[0] == 2
 
 

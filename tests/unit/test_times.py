@@ -305,11 +305,11 @@ def test_what_is_left_out_is_counted_by_kind() -> None:
     )
     assert read["camera_time"].to_list() == [MOMENT, None, None, None, None]
     assert read["camera_date"].to_list() == [None, date(2021, 5, 9), None, None, None]
-    assert [note for note in notes if note.startswith("1 times cannot be read")] == [
-        "1 times cannot be read and are left out: 'soon' in t.csv line 5"
+    assert [note for note in notes if note.startswith("1 time cannot be read")] == [
+        "1 time cannot be read and is left out: 'soon' in t.csv line 5"
     ]
     assert any("1 are dates without a time of day" in note and "t.csv line 3" in note for note in notes)
-    assert "1 times are zeroes or blanks: none" in notes
+    assert "1 time is zeroes or blanks: none" in notes
 
 
 @pytest.mark.parametrize("texts", [["0000:00:00 00:00:00", None], ["0", "0"], ["    :  :     :  :  "]])

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 
 from trapline.catalog.parquet_file import streamed
+from trapline.errors import many
 
 FIRST_CAMERA_TRAPS = 2000
 """The year before which no digital camera trap stood."""
@@ -45,7 +46,7 @@ def describe_impossible_times(times: pl.Series) -> list[str]:
         times: as of `impossible_times`.
     """
     return [
-        f"{count:,} times lie {when}: the clock of a camera was never set, or lost its setting; they are "
-        "kept as written (--clock-shifts of `trapline catalog` puts clocks right)"
+        f"{many(count, 'time lies')} {when}: the clock of a camera was never set, or lost its setting; they "
+        "are kept as written (--clock-shifts of `trapline catalog` puts clocks right)"
         for when, count in impossible_times(times).items()
     ]

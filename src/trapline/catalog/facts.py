@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, ConfigDict, JsonValue, PlainSerializer, TypeAdapter, ValidationError
 
 from trapline.catalog.names import as_listed
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.tables import RejectedRow
 
 NEAR_MINUTES = 5
@@ -163,7 +163,7 @@ class Videos(Record):
     def describe(self) -> str:
         """For people: how many of which kind."""
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in self.endings.items())
-        videos = "1 video is" if self.count == 1 else f"{self.count:,} videos are"
+        videos = many(self.count, "video is")
         return f"{videos} left out ({kinds}): media are photos here"
 
 
@@ -283,11 +283,14 @@ class LeakCheck(Record):
             sentences.append(self._about_locations())
         if self.events:
             sentences.append(
-                f"LEAK: {len(self.events)} events have media in more than one part ({_some(self.events)})"
+                f"LEAK: {many(len(self.events), 'event has')} media in more than one part "
+                f"({_some(self.events)})"
             )
         if self.duplicates:
             pairs = [" = ".join(group[:3]) for group in self.duplicates]
-            sentences.append(f"LEAK: {len(pairs)} files occur in more than one part ({_some(pairs)})")
+            sentences.append(
+                f"LEAK: {many(len(pairs), 'file occurs')} in more than one part ({_some(pairs)})"
+            )
         if self.without_location:
             sentences.append(
                 f"warning: the location of {self.without_location} media is unknown; whether parts share "
@@ -306,7 +309,10 @@ class LeakCheck(Record):
                 f"All photos are of one location ({self.locations[0]}): figures hold on this camera only, "
                 "and tell nothing of another"
             )
-        what = f"{len(self.locations)} locations have media in more than one part ({_some(self.locations)})"
+        what = (
+            f"{many(len(self.locations), 'location has')} media in more than "
+            f"one part ({_some(self.locations)})"
+        )
         told = "figures tell how it does at known locations at other times, not at new ones"
         return f"{what}: {told}" if self._shared_on_purpose else f"LEAK: {what}"
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog.table import event_key
+from trapline.errors import many
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ class Groups:
     def where(self) -> str:
         """How many media of what, for people: `201 media at 19 locations`."""
         number = len(self.locations)
-        sentence = f"{len(self.keys)} media at {number} location{'s' if number != 1 else ''}"
+        sentence = f"{len(self.keys)} media at {many(number, 'location')}"
         if not number:
             sentence = f"{len(self.keys)} media, their locations not known"
         elif self.unplaced:
             sentence += f", {self.unplaced} of them at none that is known"
         if self.by == "event":
-            return f"{sentence} ({self.count} events; intervals are over events)"
+            return f"{sentence} ({many(self.count, 'event')}; intervals are over events)"
         if self.by == "media":
             return f"{sentence} (no events known; intervals are over single media)"
         return f"{sentence} (these by their events)" if self.unplaced else sentence

@@ -13,7 +13,7 @@ import polars as pl
 
 from trapline.catalog.names import as_name
 from trapline.catalog.table import Catalog
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 
 _RECORD = ".trapline-links.json"
 _BAD_FOLDER = re.compile(r'(^|/)\.{0,2}(/|$)|[\\:*?"<>|\x00-\x1f]|(^|/)[ ]|[ .](/|$)')
@@ -68,7 +68,9 @@ def link_class_folders(catalog: Catalog, folder: Path | str, *, kind: str = "sym
     wanted = dict(rows.select("link", "file_path").rows())
     gone = [path for path in wanted.values() if not catalog.on_disk(path).is_file()]
     if gone:
-        raise DataError(f"{len(gone)} files to link to are missing, the first is {catalog.path(gone[0])}.")
+        raise DataError(
+            f"{many(len(gone), 'file to link to is')} missing, the first is {catalog.path(gone[0])}."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     # written first, so that an interrupted run leaves nothing that the next does not know
     _write_record(folder, before | wanted)
@@ -90,7 +92,7 @@ def _linkable(catalog: Catalog) -> tuple[pl.DataFrame, dict[str, int]]:
     several = table.filter(pl.col("labels").list.len() > 1)
     if several.height:
         raise DataError(
-            f"{several.height} media have several labels, the first is {several['file_path'][0]} "
+            f"{many(several.height, 'media has')} several labels, the first is {several['file_path'][0]} "
             f"({', '.join(several['labels'][0])}); a tree of class folders holds one label a media."
         )
     split = not table["split"].is_null().all()

@@ -11,7 +11,7 @@ from trapline.catalog.codes import torn
 from trapline.catalog.counting import count_values
 from trapline.catalog.parquet_file import streamed
 from trapline.catalog.table import SPLIT_PARTS, Catalog
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 
 Named = Mapping[str, Sequence[str]]
 """`train`, `validation`, `test` → what is named for it."""
@@ -128,6 +128,6 @@ def _refuse_torn_events(rows: pl.LazyFrame) -> None:
         of_event = streamed(rows.filter(pl.col("event_id") == event).select("value", "part").unique())
         spans = " and ".join(natural_order(of_event["value"].unique().to_list()))
         raise DataError(
-            f"{pairs['event_id'].n_unique()} events would be torn: '{event}' has media of {spans}, which "
-            f"would be in {' and '.join(sorted(of_event['part'].unique()))}. Name these for one part."
+            f"{many(pairs['event_id'].n_unique(), 'event')} would be torn: '{event}' has media of {spans}, "
+            f"which would be in {' and '.join(sorted(of_event['part'].unique()))}. Name these for one part."
         )

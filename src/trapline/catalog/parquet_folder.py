@@ -20,7 +20,7 @@ from polars.io.plugins import register_io_source
 
 from trapline.catalog.names import as_listed
 from trapline.catalog.parquet_file import Cursor, for_polars, readable
-from trapline.errors import DataError, UsageError, name_some
+from trapline.errors import DataError, UsageError, many, name_some
 from trapline.storage import beside, replace_text, sync_folder
 
 _AT_ONCE = 2**16
@@ -76,7 +76,7 @@ def find_folder(folder: Path, header_name: str) -> ParquetFolder:
         raise DataError(f"{folder} is not whole: it lacks {name_some(missing)}. Copy it again.")
     for file, rows in rows_of.items():
         if (there := count_rows(file)) != rows:
-            raise DataError(f"{folder} was changed: {file.name} has {there:,} rows and not {rows:,}.")
+            raise DataError(f"{folder} was changed: {file.name} has {many(there, 'row')} and not {rows:,}.")
     return ParquetFolder(rows_of, document)
 
 

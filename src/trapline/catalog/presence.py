@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from trapline.catalog.table import Catalog
+from trapline.errors import many
 from trapline.storage import AnyPath, RemotePath
 from trapline.storage import SourceGoneError as SourceGoneError
 
@@ -102,7 +103,7 @@ def _first_given(catalog: Catalog) -> AnyPath:
 
 def _is_gone(catalog: Catalog, why: str) -> SourceGoneError:
     return SourceGoneError(
-        f"None of the {len(catalog):,} photos in {catalog.root} can be read ({why}). "
+        f"None of the {many(len(catalog), 'photo')} in {catalog.root} can be read ({why}). "
         f"{_question(catalog.root)} Nothing was changed. If the photos have moved, "
         "`trapline catalog OLD.parquet --root FOLDER -o NEW.parquet` finds them again."
     )

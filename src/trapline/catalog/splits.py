@@ -30,7 +30,7 @@ from trapline.catalog.leaks import find_leaks
 from trapline.catalog.named_parts import Named, deal_named, natural_order
 from trapline.catalog.parquet_file import batches, streamed
 from trapline.catalog.table import EVENT_LABELS, SPLIT_PARTS, Catalog, known_labels
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.taxonomy import PART_NAMES
 
 _LINES_AT_ONCE = 100_000
@@ -225,12 +225,15 @@ def _count(labelled: _Labelled, names: pl.Series, kinds: Codes, number: int) -> 
 
 
 def _too_few(by: str, have: int, need: int) -> DataError:
-    plural = "" if have == 1 else "s"
-    thing = f"{by}{plural}" if by in ("location", "event", "season") else f"event{plural} or single media"
+    things = (
+        many(have, by) if by in ("location", "event", "season") else f"{many(have, 'event')} or single media"
+    )
     ways = "Ask for fewer parts, or another --by."
     if by == "location":
         ways = f"Split {_OTHER_WAYS}, or into fewer parts."
-    return DataError(f"The labelled media are of {have} {thing} only; that cannot fill {need} parts. {ways}")
+    return DataError(
+        f"The labelled media are of {things} only; that cannot fill {many(need, 'part')}. {ways}"
+    )
 
 
 def deal_in_order_of_time(catalog: Catalog, shares: Sequence[float], season: str | None = None) -> Parts:

@@ -42,7 +42,7 @@ from trapline.catalog.splits import (
     with_record,
 )
 from trapline.catalog.table import SPLIT_PARTS, Catalog
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 
 RATIOS = (70, 15, 15)
 SEED = 42
@@ -128,7 +128,9 @@ class Splitter(ABC):
         sized = next(one for one in (groups, y, rows) if one is not None)  # a sparse X has no length
         labels = ["unknown"] * len(sized) if y is None else [f"class {one}" for one in y]
         if groups is not None and len(groups) != len(labels):
-            raise UsageError(f"There are {len(groups)} groups for {len(labels)} rows: give one a row.")
+            raise UsageError(
+                f"There are {many(len(groups), 'group')} for {many(len(labels), 'row')}: give one a row."
+            )
         ids = pl.Series(range(len(labels))).cast(pl.String)
         table = pl.DataFrame({"media_id": ids, "file_path": ids, "labels": [[label] for label in labels]})
         if groups is not None:

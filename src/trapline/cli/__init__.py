@@ -66,10 +66,11 @@ def build_app(command: str | None = None) -> typer.Typer:
 
 def _with_format_options(name: str, run: Callable[..., None], asked: bool) -> Callable[..., None]:
     """What the registered readers and writers take, in the command that reads or writes."""
-    from trapline.cli._format_options import format_options, with_format_options
+    from trapline.cli._format_options import format_options, opened_by, with_format_options
 
     with warnings_as_notes():
-        return with_format_options(run, format_options(name) if asked else {})
+        formats, programs = (format_options(name), opened_by(name)) if asked else ({}, {})
+        return with_format_options(run, formats, programs)
 
 
 def _with_addresses(group: typer.Typer) -> typer.Typer:

@@ -24,7 +24,7 @@ from trapline.cli._ecology_options import (
     roles_of,
     tell,
 )
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 
 if TYPE_CHECKING:
     from trapline.ecology import Density, Overlap, Richness, Stations, SurveyActivity, SurveyOverlap
@@ -319,7 +319,7 @@ def _print_activity(result: SurveyActivity) -> None:
         peak = f"{hours}:{part:02}"
         level = _span(one.intervals.level)
         typer.echo(
-            f"  {one.label}: {level}, most at {peak}; {len(one.curve.radians):,} records, over "
+            f"  {one.label}: {level}, most at {peak}; {many(len(one.curve.radians), 'record')}, over "
             f"{one.intervals.over}"
         )
 
@@ -348,7 +348,7 @@ def _activity_json(result: SurveyActivity) -> dict[str, object]:
 
 def _print_overlap(result: SurveyOverlap) -> None:
     for pair, one in result.pairs.items():
-        names = f"{pair[0]} ({one.sizes[0]:,} records) and {pair[1]} ({one.sizes[1]:,})"
+        names = f"{pair[0]} ({many(one.sizes[0], 'record')}) and {pair[1]} ({one.sizes[1]:,})"
         typer.echo(f"{names}, by {result.times.clock}:")
         for name in ("dhat1", "dhat4", "dhat5"):
             chosen = "  ← for samples of these sizes" if name == one.estimator else ""

@@ -10,7 +10,7 @@ import typer
 
 from trapline.arguments import refuse_own_input
 from trapline.cli._common import Force, Json, Seed, note, print_json, refuse_to_overwrite
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 
 if TYPE_CHECKING:
     from trapline.ecology import OccupancyFit, OccupancyModels, OccupancyQuantity
@@ -150,14 +150,16 @@ def _print(result: OccupancyModels) -> None:
     what = "files with a score" if fit.kind == "scores" else "observations"
     seen = "seen by people" if fit.kind == "scores" else "detected"
     typer.echo(
-        f"{n:,} locations, {rows:,} {what}; {seen} at {fit.naive:.1%} of the locations (naive occupancy)"
+        f"{many(n, 'location')}, {rows:,} {what}; {seen} at {fit.naive:.1%} of the locations (naive "
+        "occupancy)"
     )
     typer.echo(f"psi ~ {fit.psi_design.formula.text}; p ~ {fit.p_design.formula.text}")
     typer.echo(fit.method)
     _print_estimates(fit)
     aicc = "" if fit.aicc is None else f", AICc {fit.aicc:.3f}"
     typer.echo(
-        f"\nAIC {fit.aic:.3f}{aicc}, log likelihood {fit.log_likelihood:.3f}, {fit.parameters} parameters"
+        f"\nAIC {fit.aic:.3f}{aicc}, log likelihood {fit.log_likelihood:.3f}, "
+        f"{many(fit.parameters, 'parameter')}"
     )
     _print_goodness(fit)
     for sentence in fit.notes:

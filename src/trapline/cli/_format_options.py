@@ -47,6 +47,17 @@ def format_options(command: str) -> dict[str, tuple[Option, ...]]:
     }
 
 
+def opened_by(command: str) -> dict[str, tuple[str, ...]]:
+    """The programs that open what a format's writer writes, by the format's name, for the help."""
+    if command != "write":
+        return {}
+    if not entry_points(group=_GROUPS[command]):
+        return {name: tuple(own) for name, own in json.loads(STORED.read_text("utf-8"))["opened_by"].items()}
+    from trapline.formats import WRITERS
+
+    return {name: writer.opened_by for name, writer in WRITERS.items()}
+
+
 def derived(command: str) -> dict[str, tuple[Option, ...]]:
     """The same from the registered functions themselves; guests of the other command are left alone."""
     from trapline.formats import ANSWER_READERS, COMMON_OPTIONS, READERS, WRITERS
@@ -59,11 +70,14 @@ def derived(command: str) -> dict[str, tuple[Option, ...]]:
 
 
 def dump() -> str:
-    """The options of both commands as they are stored."""
-    shown = {
+    """The options of the commands, and who opens what is written, as they are stored."""
+    from trapline.formats import WRITERS
+
+    shown: dict[str, Any] = {
         command: {name: [asdict(option) for option in own] for name, own in derived(command).items()}
         for command in _GROUPS
     }
+    shown["opened_by"] = {name: writer.opened_by for name, writer in WRITERS.items() if writer.opened_by}
     return json.dumps(shown, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -79,7 +93,9 @@ _TYPES: dict[Form, Any] = {
 
 
 def with_format_options(
-    run: Callable[..., None], formats: Mapping[str, Sequence[Option]]
+    run: Callable[..., None],
+    formats: Mapping[str, Sequence[Option]],
+    opened_by: Mapping[str, Sequence[str]] | None = None,
 ) -> Callable[..., None]:
     """The command with a parameter for each option of the formats, where `run` has its `options`.
 
@@ -90,7 +106,12 @@ def with_format_options(
         run: the command; what is given of the formats' options comes to it as the dictionary `options`.
         formats: each format's own options, by its name, which the help of `--format` lists; those that all
             have under the empty name.
+        opened_by: programs by the format's name, which that help names with it.
     """
+    named = {
+        name: f"{name} ({', '.join(programs)})" for name, programs in (opened_by or {}).items() if programs
+    }
+    names = [named.get(name, name) for name in formats if name]
     parameters = inspect.signature(run).parameters
     hints = get_type_hints(run, include_extras=True)
     added = list(_flags(formats, set(_own_flags(hints))))
@@ -99,7 +120,7 @@ def with_format_options(
         if parameter.name == OWN:
             signature += [flag.parameter() for flag in added]
         else:
-            signature.append(parameter.replace(annotation=_named(hints[parameter.name], formats)))
+            signature.append(parameter.replace(annotation=_named(hints[parameter.name], names)))
 
     @wraps(run)
     def command(**given: Any) -> None:
@@ -192,7 +213,7 @@ def _candidates(owner: str, option: Option) -> Iterable[str]:
     """What an option may be called, the plain name first; a repeatable one is in the singular."""
     name = option.name.strip("_")
     if option.form in ("list", "mapping") and len(name) > 1:
-        name = _singular(name)
+        name = singular(name)
     yield _spelt(name)
     long = _spelt(f"{owner.replace('.', '_')}_{name}")
     yield long
@@ -207,7 +228,7 @@ def _negated(flag: str) -> str:
     return f"--no-{flag.removeprefix('--')}"
 
 
-def _singular(name: str) -> str:
+def singular(name: str) -> str:
     """Of an English plural: names, classes, boxes, categories; species and series are their own."""
     if name.endswith(("species", "series", "ss")):
         return name
@@ -228,11 +249,11 @@ def _sentence(option: Option) -> str:
     return text and f"{text}."
 
 
-def _named(hint: Any, formats: Mapping[str, Any]) -> Any:
+def _named(hint: Any, names: Sequence[str]) -> Any:
     """The annotation with the formats' names where the help says `{formats}`."""
     info = next((note for note in get_args(hint)[1:] if isinstance(note, typer.models.OptionInfo)), None)
     if info is None or not info.help or "{formats}" not in info.help:
         return hint
     shown = copy(info)
-    shown.help = info.help.replace("{formats}", ", ".join(filter(None, formats)))
+    shown.help = info.help.replace("{formats}", ", ".join(names))
     return Annotated[get_args(hint)[0], shown]

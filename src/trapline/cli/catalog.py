@@ -18,6 +18,7 @@ from trapline.cli._common import (
     progress,
     refuse_as_catalog,
 )
+from trapline.errors import many
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -178,13 +179,15 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     times, boxes = summary["times"], summary["boxes"]
     facts = [
         ("media", f"{summary['media']:,}, of which {summary['labelled']:,} labelled"),
-        ("labels", f"{len(summary['labels'])}; {summary['several_labels']:,} media have several"),
+        ("labels", f"{len(summary['labels'])}; {many(summary['several_labels'], 'media has')} several"),
         ("locations", _known(summary["locations"], summary["without_location"])),
         ("events", _known(summary["events"], summary["without_event"])),
     ]
     of_events = summary["event_labels"]
     if of_events:
-        sentence = f"{of_events['events']:,} events; {of_events['several_labels']:,} of them have several"
+        sentence = (
+            f"{many(of_events['events'], 'event')}; {of_events['several_labels']:,} of them have several"
+        )
         facts.append(("labels of events", sentence))
     if times["known"]:
         zone = (
@@ -210,7 +213,9 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     if boxes["joined"]:
         facts.append(_source_of_boxes(boxes["joined"]))
     for part, of_part in summary["parts"].items():
-        facts.append((f"part {part}", f"{of_part['media']:,} media, {of_part['locations']:,} locations"))
+        facts.append(
+            (f"part {part}", f"{of_part['media']:,} media, {many(of_part['locations'], 'location')}")
+        )
     return facts
 
 

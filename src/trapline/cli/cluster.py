@@ -9,7 +9,7 @@ import typer
 
 from trapline.addresses import Use
 from trapline.cli import _common as common
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 
 if TYPE_CHECKING:
     from trapline.cluster import Attempt, RunStatus
@@ -147,7 +147,7 @@ def plan(
         common.print_json({"folder": output.as_posix(), **facts})
         return
     last = len(made.shards) - 1
-    typer.echo(f"Planned {made.media:,} media in {last + 1} shards, 0 to {last}: {output}")
+    typer.echo(f"Planned {made.media:,} media in {many(last + 1, 'shard')}, 0 to {last}: {output}")
     typer.echo(f"On every machine: trapline cluster work {output} --claim")
     typer.echo(f"In the end:       trapline cluster merge {output} -o TABLE")
 
@@ -218,7 +218,7 @@ def work(
         common.print_json(vars(done))
     elif done.finished:
         named = ", ".join(map(str, done.finished))
-        typer.echo(f"Finished {len(done.finished)} shards ({named}): {done.inputs:,} inputs now.")
+        typer.echo(f"Finished {many(len(done.finished), 'shard')} ({named}): {done.inputs:,} inputs now.")
         typer.echo(f"It took {clock(done.seconds)}.")
     elif not done.failed:
         typer.echo("There was nothing to do: done already.")
@@ -242,7 +242,7 @@ def status(folder: Folder, json: common.Json = False) -> None:
 def _show_status(now: RunStatus, folder: Path) -> None:
     from trapline.cli.predict import clock
 
-    shards = f"{now.count('finished')} of {len(now.shards)} shards are done"
+    shards = f"{now.count('finished')} of {many(len(now.shards), 'shard is')} done"
     typer.echo(f"{shards}, {now.done:,} of {now.inputs:,} inputs.")
     if now.seconds_left is not None:
         typer.echo(f"{now.rate:.1f} inputs a second; {clock(now.seconds_left)} left at this rate.")
@@ -253,7 +253,7 @@ def _show_status(now: RunStatus, folder: Path) -> None:
         typer.echo(f"  shard {one.shard} {one.state}: {far}{f': {one.reason}' if one.reason else ''}")
     failed = sum(one.media_failed for one in now.shards)
     if failed:
-        typer.echo(f"{failed:,} rows of the finished shards failed; the merged table says why.")
+        typer.echo(f"{many(failed, 'row')} of the finished shards failed; the merged table says why.")
     if now.finished:
         typer.echo(f"All is done: trapline cluster merge {folder} -o TABLE")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trapline.cli._common import Json, print_json
+from trapline.errors import many
 
 group = typer.Typer(
     help="Decisions of a review: what they say, those made elsewhere, the end of an audit.",
@@ -60,7 +61,7 @@ def take_decisions(
         print_json(asdict(taken))
         return
     same = f"; {taken.same:,} were there already" if taken.same else ""
-    typer.echo(f"{log}: {taken.decisions:,} decisions of {by} on {taken.media:,} media{same}.")
+    typer.echo(f"{log}: {many(taken.decisions, 'decision')} of {by} on {taken.media:,} media{same}.")
     for why, count in taken.left_out.items():
         typer.echo(f"  not taken, {count:,} media: {why}")
 

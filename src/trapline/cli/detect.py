@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trapline.cli import _common as common
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 
 if TYPE_CHECKING:
     from trapline.catalog import DetectedBoxes
@@ -140,7 +140,7 @@ def show_boxes(boxes: DetectedBoxes, output: Path, json: bool) -> None:
         common.print_json({"output": output.as_posix(), **boxes.as_json()}, indent=1)
         return
     typer.echo(
-        f"Wrote {output}: {boxes.with_boxes} of {boxes.media} photos have a box of confidence "
+        f"Wrote {output}: {boxes.with_boxes} of {many(boxes.media, 'photo has')} a box of confidence "
         f"{boxes.min_conf:g} or more, {boxes.failed} failed."
     )
     if boxes.kinds is not None:

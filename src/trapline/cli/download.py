@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trapline.cli._common import Force, Json, download_progress, print_json
+from trapline.errors import many
 
 if TYPE_CHECKING:
     from trapline.storage import Downloaded
@@ -51,6 +52,6 @@ def _show(downloaded: Downloaded, output: Path, json: bool) -> None:
         facts |= {"fetched": downloaded.fetched} | ({} if names is None else {"files": len(names)})
         print_json(facts, indent=1)
         return
-    what = f"{downloaded.size / 1e6:,.1f} MB" if names is None else f"{len(names):,} files"
+    what = f"{downloaded.size / 1e6:,.1f} MB" if names is None else many(len(names), "file")
     there = " It was there already." if not downloaded.fetched else ""
     typer.echo(f"Wrote {output}: {what}, SHA-256 {downloaded.sha256}.{there}")

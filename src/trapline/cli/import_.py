@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trapline.cli import _common as common
+from trapline.errors import many
 
 if TYPE_CHECKING:
     from trapline.models import Imported
@@ -118,7 +119,7 @@ def _show(made: Imported, output: Path, json: bool) -> None:
         return
     size = card.preprocessing
     typer.echo(
-        f"Wrote {output} of {made.kind}: {card.task}, {len(card.labels)} labels, {size.height} × "
+        f"Wrote {output} of {made.kind}: {card.task}, {many(len(card.labels), 'label')}, {size.height} × "
         f"{size.width} "
         f"pixels, embedding of {card.embedding_size} numbers."
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trapline.cli._common import Force, LearntBy, LearntFolds, Table, refuse_as_predictions
+from trapline.errors import many
 
 
 def run(
@@ -39,7 +40,7 @@ def run(
     worth = ", ".join(
         f"{value:.2f} within {_span(days)}" for days, value in zip(how.days, how.amplitudes, strict=True)
     )
-    typer.echo(f"Wrote {output}: {len(leant)} rows.")
+    typer.echo(f"Wrote {output}: {many(len(leant), 'row')}.")
     typer.echo(f"A neighbour counts {worth}; reliance {how.reliance:.2f}, sureness {how.sureness:.2f}.")
     typer.echo(f"Learnt {how.learnt_on}.")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trapline.cli._common import Force, RowsPerFile, Table, refuse_as_predictions
+from trapline.errors import many
 
 
 def run(
@@ -67,6 +68,6 @@ def run(
     others = "".join(f", {label} by {method}" for label, method in pooling_method.by_label.items())
     why = f", chosen on {pooling_method.selected_on}" if how is None and pooling_method.selected_on else ""
     typer.echo(
-        f"Wrote {output}: {done.rows:,} rows, {done.pooled:,} media pooled by {pooling_method.method}"
+        f"Wrote {output}: {many(done.rows, 'row')}, {done.pooled:,} media pooled by {pooling_method.method}"
         f"{others}{why}."
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trapline.cli import _common as common
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 
 if TYPE_CHECKING:
     from trapline.prediction import Progress, RunEstimate, Summary
@@ -122,7 +122,7 @@ def show_summary(
         common.print_json(result | {"seconds": last.seconds if last else 0.0, "media_per_second": rate})
         return
     things = {"media": "media", "box": "boxes and full frames", "event": "events"}[level]
-    skipped = f", {summary.skipped} boxes skipped" if summary.skipped else ""
+    skipped = f", {many(summary.skipped, 'box')} skipped" if summary.skipped else ""
     typer.echo(f"Wrote {output}: {summary.ok} {things} predicted, {summary.failed} failed{skipped}.")
     if last:
         asked = "media" if level == "event" else things  # events are pooled of media that are predicted

@@ -9,6 +9,7 @@ import typer
 
 from trapline.addresses import Use
 from trapline.cli._common import Force, Seed, progress, warnings_as_notes
+from trapline.errors import many
 
 
 def run(
@@ -75,8 +76,8 @@ def _draw_only(folder: Path, locations: int, events_per_location: int, seed: int
             on_photo=lambda: display.advance(task),
         )
     typer.echo(
-        f"Drew {world.media} synthetic pictures ({world.night} infrared) of {world.locations} locations "
-        f"in {world.events} events:"
+        f"Drew {world.media} synthetic pictures ({world.night} infrared) of "
+        f"{many(world.locations, 'location')} in {many(world.events, 'event')}:"
     )
     typer.echo(f"  {world.photos}    one folder a location")
     typer.echo(f"  {world.labels_csv}    filepath,label,location,event,datetime")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trapline.cli._common import Force, Table, refuse_as_predictions
+from trapline.errors import many
 
 
 def run(
@@ -33,7 +34,7 @@ def run(
     region = weighed.facts.region
     assert region is not None
     weights, not_named, unknown = region.weights, region.not_named, region.unknown
-    typer.echo(f"Wrote {output}: {len(weighed)} rows, {len(weights)} labels weighed.")
+    typer.echo(f"Wrote {output}: {many(len(weighed), 'row')}, {many(len(weights), 'label')} weighed.")
     if unknown:
         typer.echo(f"Nothing that the model knows, so passed over: {', '.join(unknown)}.")
     if not_named:

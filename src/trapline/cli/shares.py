@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trapline.cli._common import Force, Table, refuse_as_predictions
+from trapline.errors import many
 
 
 def run(
@@ -33,7 +34,7 @@ def run(
     refuse_as_predictions(output, force, learnt, predictions)
     shifted = api.shift_to_shares(predictions, learnt, fold_by=fold_by, kept=keep)  # type: ignore[arg-type]
     shifted.save(output)
-    typer.echo(f"Wrote {output}: {len(shifted)} rows.")
+    typer.echo(f"Wrote {output}: {many(len(shifted), 'row')}.")
     for group, shares in (shifted.facts.shares or {}).items():
         changes = ", ".join(
             f"{label} {before:.3f} -> {shares.after[label]:.3f}" for label, before in shares.before.items()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trapline.cli._common import Force, Json, parse_numbers, print_json, refuse_to_overwrite
-from trapline.errors import UsageError, name_some
+from trapline.errors import UsageError, many, name_some
 from trapline.storage import AnyPath, as_any_path, is_url
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _lines(model: ModelFile, path: AnyPath) -> Iterator[tuple[str, str]]:
         ("file", f"{path} ({model.path.stat().st_size / 1e6:.1f} MB)"),
         ("fingerprint", model.fingerprint),
         ("task", card.task if classifier else "features: a backbone, for heads to be trained on"),
-        (f"{len(card.labels)} labels", ", ".join(card.labels)),
+        (many(len(card.labels), "label"), ", ".join(card.labels)),
         ("review", review_doubt(card) or ""),
         ("embedding", f"{card.embedding_size} numbers"),
         ("input", _input(card)),
@@ -243,7 +243,7 @@ def _familiar(card: Card) -> str:
     if known is None:
         return familiar_doubt(card)
     return (
-        f"{known.media:,} photos of {known.groups} {known.by}s; what is unlike these is told, from a "
+        f"{many(known.media, 'photo')} of {known.groups} {known.by}s; what is unlike these is told, from a "
         f"distance that 19 of 20 stay under (set on {known.held_out}); unknown species are not told by it"
     )
 
@@ -362,5 +362,5 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
 def _describe_locations(facts: Mapping[str, Any]) -> str:
     """Of how many locations the media of a part are, or of how many events where none is known."""
     if facts.get("locations") == 0 and facts.get("events"):
-        return f"{facts['events']} events of no known location"
-    return f"{facts.get('locations')} locations"
+        return f"{many(facts['events'], 'event')} of no known location"
+    return many(facts.get("locations", 0), "location")

@@ -9,6 +9,7 @@ import typer
 
 from trapline.addresses import Use
 from trapline.cli._common import Force, Json, print_json, refuse_to_overwrite
+from trapline.errors import many
 
 if TYPE_CHECKING:
     from trapline.competitions import Submission
@@ -118,20 +119,20 @@ def _show_written(
     if json:
         print_json(vars(written))
         return
-    typer.echo(f"Wrote {written.rows} rows to {written.path}; it fits {format_path}.")
+    typer.echo(f"Wrote {many(written.rows, 'row')} to {written.path}; it fits {format_path}.")
     if written.filled:
-        typer.echo(f"{len(written.filled)} ids had no prediction and were filled (--fill {fill}).")
+        typer.echo(f"{many(len(written.filled), 'id')} had no prediction and were filled (--fill {fill}).")
     if written.absent_labels:
         typer.echo(f"Labels the model does not know, given {absent}: {', '.join(written.absent_labels)}.")
     if written.unused:
-        typer.echo(f"{written.unused} predictions were not asked for.")
+        typer.echo(f"{many(written.unused, 'prediction was')} not asked for.")
 
 
 def _show_package(built: CodePackage, absent: float | None, json: bool) -> None:
     if json:
         print_json(vars(built))
         return
-    typer.echo(f"Wrote {built.path}: {len(built.files)} files, {built.size / 2**20:.1f} MiB.")
+    typer.echo(f"Wrote {built.path}: {many(len(built.files), 'file')}, {built.size / 2**20:.1f} MiB.")
     typer.echo(f"Photos are pooled into sequences by {built.pooling}.")
     if built.absent_labels:
         typer.echo(f"Labels the model does not know, given {absent}: {', '.join(built.absent_labels)}.")

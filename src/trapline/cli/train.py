@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trapline.cli import _common as common
+from trapline.errors import many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +103,7 @@ def run(
 def _lines(card: Card, path: Path, seconds: float, notes: list[str]) -> Iterator[str]:
     from trapline.evaluation import at_new, columns, number, span, title
 
-    yield f"Wrote {path} after {seconds:.0f} s: {len(card.labels)} labels, recipe {card.name}."
+    yield f"Wrote {path} after {seconds:.0f} s: {many(len(card.labels), 'label')}, recipe {card.name}."
     yield f"Measured on {card.metrics_on}:"
     some = any(figure.low is not None for figure in card.metrics.values())
     rows = [("", "", "95 % interval")] if some else []

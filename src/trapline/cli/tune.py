@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trapline.cli import _common as common
+from trapline.errors import many
 
 
 def run(
@@ -64,7 +65,8 @@ def run(
         return
     interval = "" if low is None else f" (95 % {low:.3f}–{high:.3f})"
     typer.echo(
-        f"Best of {len(study.trials)} trials: {title(metric).lower()} {value:.3f}{interval} out of fold."
+        f"Best of {many(len(study.trials), 'trial')}: {title(metric).lower()} {value:.3f}{interval} out "
+        "of fold."
     )
     for field, chosen_value in study.best.values.items():
         typer.echo(f"  {field} = {chosen_value}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trapline.cli._common import Decisions, Force, Json, Part, SureOnly, print_json
+from trapline.errors import many
 
 if TYPE_CHECKING:
     from trapline.formats import WriteReport
@@ -106,7 +107,9 @@ def run(
     )
     _show(report, json)
     if strict and report.failed:
-        raise DataError(f"{len(report.failed)} photos were not written, the first is {report.failed[0]}.")
+        raise DataError(
+            f"{many(len(report.failed), 'photo was')} not written, the first is {report.failed[0]}."
+        )
 
 
 def _thresholds(given: list[str]) -> dict[str, float] | str | None:
@@ -136,7 +139,7 @@ def _undo(output: Path, json: bool) -> None:
     if json:
         print_json({"output": output.as_posix(), "removed": removed, "kept": kept})
         return
-    typer.echo(f"Took {removed} files away from {output}.")
+    typer.echo(f"Took {many(removed, 'file')} away from {output}.")
     for path in kept:
         typer.echo(f"Left, because it changed: {path}")
 
@@ -145,11 +148,13 @@ def _show(report: WriteReport, json: bool) -> None:
     if json:
         print_json(report.to_json())
         return
-    typer.echo(f"Wrote {report.rows:,} {report.unit} to {report.output} ({report.format}).")
+    from trapline.cli._format_options import singular
+
+    typer.echo(f"Wrote {many(report.rows, singular(report.unit))} to {report.output} ({report.format}).")
     for note in report.notes:
         typer.echo(f"  {note}")
     if report.failed:
-        typer.echo(f"{len(report.failed):,} photos were not written:")
+        typer.echo(f"{many(len(report.failed), 'photo was')} not written:")
     for failure in report.failed[:_NAMED]:
         typer.echo(f"  {failure}")
     if len(report.failed) > _NAMED:

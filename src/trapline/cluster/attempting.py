@@ -14,7 +14,7 @@ from trapline.cluster.attempt import Attempt
 from trapline.cluster.children import Child, DeadError, FailedError, StoppedError
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder
-from trapline.errors import TraplineError
+from trapline.errors import TraplineError, many
 
 _BEATS_IN_A_LEASE = 6
 _MOST_SECONDS = 15.0
@@ -132,7 +132,7 @@ class Attempting:
             except DeadError:
                 deaths += 1
         # how is not told: of a worker that died with it nobody knows, and a table has the same bytes always
-        why = f"the process that looked at it ended each of {self.plan.tries} times"
+        why = f"the process that looked at it ended each of {many(self.plan.tries, 'time')}"
         self._write(trying=(), refused={**self.now.refused, str(unit): why})
 
     def _try(self, units: list[int], deaths: int = 0) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 from trapline.storage import AnyPath, as_any_path, replace_text
 
 MOST_ARRAY_TASKS = 1000
@@ -175,7 +175,7 @@ def _slurm(plan: Plan, run: AnyPath, options: JobOptions) -> str:
     each = (
         f"{shards} shards, which {last + 1} tasks claim one after the other"
         if claims
-        else f"{shards} shards, one a task"
+        else f"{many(shards, 'shard')}, one a task"
     )
     return _SLURM.format(
         each=each,
@@ -243,7 +243,7 @@ def _kubernetes(plan: Plan, run: AnyPath, options: JobOptions) -> str:
             "template": {"spec": pod},
         },
     }
-    return _yaml(job, f"{shards} shards. When all are done: trapline cluster merge {seen} -o TABLE")
+    return _yaml(job, f"{many(shards, 'shard')}. When all are done: trapline cluster merge {seen} -o TABLE")
 
 
 def _ray(plan: Plan, run: AnyPath, options: JobOptions) -> str:
@@ -275,7 +275,7 @@ def _ray(plan: Plan, run: AnyPath, options: JobOptions) -> str:
             },
         },
     }
-    what = f"{len(plan.shards)} shards, dealt to {machines} machines."
+    what = f"{many(len(plan.shards), 'shard')}, dealt to {machines} machines."
     return _yaml(job, f"{what} When all are done: trapline cluster merge {seen} -o TABLE")
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from trapline.cluster.kinds_by_name import kind_of_work
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder, batches_of, digest_of, read_attempt, read_table
-from trapline.errors import DataError, name_some
+from trapline.errors import DataError, many, name_some
 from trapline.storage import AnyPath
 
 
@@ -34,10 +34,12 @@ class Merged:
     def refuse_failures(self) -> None:
         """Raise `DataError` if any media failed, or a folder of the source could not be read."""
         failed, unread = self.counts.failed, self.plan.unreadable_folders
-        parts = [f"{failed} rows failed: `reason` in {self.output} says why."] if failed else []
+        parts = [f"{many(failed, 'row')} failed: `reason` in {self.output} says why."] if failed else []
         if unread:
             named = name_some(unread, 3, between="; ")
-            parts.append(f"{len(unread)} folders could not be read, and their photos have no rows: {named}.")
+            parts.append(
+                f"{many(len(unread), 'folder')} could not be read, and their photos have no rows: {named}."
+            )
         if parts:
             raise DataError(" ".join(parts))
 
@@ -68,8 +70,8 @@ def _refuse_missing(run: RunFolder, plan: Plan) -> None:
     if missing:
         named = name_some([str(number) for number in missing], 20)
         raise DataError(
-            f"{len(missing)} of {len(plan.shards)} shards are not done: {named}. `trapline cluster status "
-            f"{run.path}` says why; `trapline cluster work {run.path} --claim` does them."
+            f"{len(missing)} of {many(len(plan.shards), 'shard is')} not done: {named}. `trapline cluster "
+            f"status {run.path}` says why; `trapline cluster work {run.path} --claim` does them."
         )
 
 

@@ -20,7 +20,7 @@ from trapline.cluster.children import Child
 from trapline.cluster.leases import Leases
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder, read_attempt
-from trapline.errors import TraplineError, UsageError, name_some
+from trapline.errors import TraplineError, UsageError, many, name_some
 from trapline.storage import AnyPath
 
 _TASK_NUMBERS = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
@@ -47,7 +47,9 @@ class Worked:
         """Raise `TraplineError` if a shard could not be done."""
         if self.failed:
             told = [f"{number}: {why}" for number, why in self.failed.items()]
-            raise TraplineError(f"{len(told)} shards could not be done. {name_some(told, 3, between=' ')}")
+            raise TraplineError(
+                f"{many(len(told), 'shard')} could not be done. {name_some(told, 3, between=' ')}"
+            )
 
 
 def work(

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import BLANK_WORDS
-from trapline.errors import DataError, UsageError, name_some
+from trapline.errors import DataError, UsageError, many, name_some
 from trapline.prediction import Predictions, Task
 from trapline.tables import read_records
 from trapline.taxonomy import BLANK
@@ -293,7 +293,7 @@ def finish_rows(
     single = task == "single-label"
     lacking = sum(label not in labels for label in wanted.labels)
     if single and absent * lacking >= 1:
-        raise UsageError(f"--absent {absent} for {lacking} labels leaves nothing for the others.")
+        raise UsageError(f"--absent {absent} for {many(lacking, 'label')} leaves nothing for the others.")
     result = np.full((len(numbers), len(wanted.labels)), absent)
     share = 1 - absent * lacking if single else 1.0
     for column, label in enumerate(labels):
@@ -362,7 +362,7 @@ def submission_problems(
         )
         problems.append(Problem("rows", text))
     if empty:
-        problems.append(Problem("rows", f"{len(empty)} rows are empty: {_lines(empty)}."))
+        problems.append(Problem("rows", f"{many(len(empty), 'row is')} empty: {_lines(empty)}."))
     problems += [Problem("rows", text) for text in _id_problems(ids, wanted)]
     return problems + [Problem("numbers", text) for text in numbers]
 
@@ -398,12 +398,12 @@ def _id_problems(ids: Sequence[str], wanted: SubmissionFormat) -> list[str]:
     there, expected = set(ids), set(wanted.ids)
     problems = []
     for what, names in (
-        ("are missing", [name for name in wanted.ids if name not in there]),
-        ("are not in the format", [name for name in ids if name not in expected]),
-        ("occur more than once", [name for name, count in Counter(ids).items() if count > 1]),
+        ("is missing", [name for name in wanted.ids if name not in there]),
+        ("is not in the format", [name for name in ids if name not in expected]),
+        ("occurs more than once", [name for name, count in Counter(ids).items() if count > 1]),
     ):
         if names:
-            problems.append(f"{len(names)} ids {what}: {_list_names(names)}.")
+            problems.append(f"{many(len(names), 'id ' + what)}: {_list_names(names)}.")
     if not problems and list(ids) != list(wanted.ids):
         line = next(
             line for line, (one, other) in enumerate(zip(ids, wanted.ids, strict=True), 2) if one != other
@@ -424,7 +424,8 @@ def _number_problems(
         ids.append(row[0])
         for problem in _row_problems(row, len(wanted.header), task):
             rows_of.setdefault(problem, []).append(line)
-    return [f"{len(lines)} rows {problem}: {_lines(lines)}." for problem, lines in rows_of.items()]
+    told = {many(len(lines), f"row {problem}"): lines for problem, lines in rows_of.items()}
+    return [f"{problem}: {_lines(lines)}." for problem, lines in told.items()]
 
 
 def _lines(numbers: Sequence[int]) -> str:
@@ -433,18 +434,18 @@ def _lines(numbers: Sequence[int]) -> str:
 
 def _row_problems(row: Sequence[str], width: int, task: Task) -> Iterable[str]:
     if len(row) != width:
-        yield f"do not have {width} fields"
+        yield f"does not have {width} fields"
         return
     values = [_number(text) for text in row[1:]]
     numbers = [value for value in values if value is not None and math.isfinite(value)]
     if None in values:
-        yield "have something that is no number"
+        yield "has something that is no number"
     if any(value is not None and not math.isfinite(value) for value in values):
-        yield "have NaN or infinity"
+        yield "has NaN or infinity"
     if any(not 0 <= value <= 1 for value in numbers):
-        yield "have a probability outside 0 to 1"
+        yield "has a probability outside 0 to 1"
     if task == "single-label" and len(numbers) == len(values) and abs(sum(numbers) - 1) > _SUM_TOLERANCE:
-        yield "do not sum to 1"
+        yield "does not sum to 1"
 
 
 def _number(text: str) -> float | None:

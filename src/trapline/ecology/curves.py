@@ -29,7 +29,7 @@ from trapline.ecology.resampling import (
     smooth_counts,
     widening,
 )
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.metrics import Estimate
 
 Over = Literal["auto", "records", "locations"]
@@ -105,8 +105,8 @@ def activity_density(radians: Floats, *, adjust: float = 1.0) -> ActivityCurve:
         raise UsageError(f"--adjust must be above 0, not {adjust:g}.")
     if not enough(times):
         raise DataError(
-            f"of {len(times)} records no density of times of day can be made: it needs {LEAST_RECORDS}, and "
-            "not all of one time."
+            f"of {many(len(times), 'record')} no density of times of day can be made: it needs "
+            f"{LEAST_RECORDS}, and not all of one time."
         )
     concentration = float(plug_in_concentration(moments(times, 3), len(times))) / adjust
     orders = orders_needed(concentration)

@@ -17,8 +17,7 @@ from trapline.ecology.record_tables import RECORD_ROLES, read_records
 from trapline.ecology.records import Records
 from trapline.ecology.stations import Stations
 from trapline.ecology.sun import Anchoring, radians_of, sun_times
-from trapline.ecology.written import many
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats import parse_zone
 from trapline.tables import (
     Reading,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.ecology.formula import Expression, Formula, Term
-from trapline.errors import DataError, UsageError, name_some
+from trapline.errors import DataError, UsageError, many, name_some
 
 Floats = npt.NDArray[np.float64]
 Values = npt.NDArray[np.float64] | npt.NDArray[np.object_]
@@ -162,7 +162,9 @@ class Design:
         if undefined.any():
             values = sorted({f"{one:g}" for one in numbers[0][undefined]})
             where = f"where its argument is {name_some(values)}" if len(numbers) == 1 else "in some rows"
-            raise DataError(f"{expression} is undefined or infinite {where} ({int(undefined.sum())} rows).")
+            raise DataError(
+                f"{expression} is undefined or infinite {where} ({many(int(undefined.sum()), 'row')})."
+            )
         return np.asarray(result, np.float64)
 
     def _scaled(self, expression: Expression, values: Floats) -> Floats:

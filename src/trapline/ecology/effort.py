@@ -17,8 +17,7 @@ from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import as_stations
 from trapline.ecology.stations import Stations
-from trapline.ecology.written import many
-from trapline.errors import UsageError, name_some
+from trapline.errors import UsageError, many, name_some
 
 Why = Literal["no camera stood there", "its camera did not work"]
 

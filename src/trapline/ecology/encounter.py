@@ -19,7 +19,7 @@ from trapline.ecology.record_tables import read_records
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.metrics import Estimate
 
 _NEEDED = {
@@ -192,7 +192,7 @@ def density(
     }
     few = []
     if len(days) < _FEW_LOCATIONS:
-        few = [f"{len(days)} locations are few to draw anew: the interval is too short"]
+        few = [f"{many(len(days), 'location is')} few to draw anew: the interval is too short"]
     return Density(
         value,
         int(encounters.sum()),

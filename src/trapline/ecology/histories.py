@@ -19,8 +19,8 @@ from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import as_stations
 from trapline.ecology.stations import Stations
-from trapline.ecology.written import Target, many, write_matrix
-from trapline.errors import DataError, UsageError, name_some
+from trapline.ecology.written import Target, write_matrix
+from trapline.errors import DataError, UsageError, many, name_some
 
 Floats = npt.NDArray[np.float64]
 Counted = Literal["records", "individuals"]
@@ -169,7 +169,7 @@ def detection_histories(
     occasions = max(math.ceil(span / days) for span in spans)
     if occasions < 1:
         where = f"{origin}" if isinstance(origin, date) else f"the {origin}'s first day"
-        late = f" and {buffer} days of buffer" if buffer else ""
+        late = f" and {many(buffer, 'day')} of buffer" if buffer else ""
         raise UsageError(
             f"No station stood there from {where}{late} on; the last day is {operation.dates[-1]}."
         )
@@ -236,7 +236,7 @@ def _check(
         if value is not None:
             raise UsageError(f"{option} cannot be {value:g}.")
     if min_active_days is not None and cameras != "sum" and min_active_days > days:
-        raise UsageError(f"An occasion of {days} days cannot have {min_active_days:g} active ones.")
+        raise UsageError(f"An occasion of {many(days, 'day')} cannot have {min_active_days:g} active ones.")
     if cameras == "separate":
         raise UsageError("Histories are of stations: cameras can be any, all or sum, not separate.")
 
@@ -315,8 +315,8 @@ def _counts(
         counted = matched.table.filter(pl.Series(~outside)).filter(pl.Series(inside))["count"]
         if counted.null_count():
             raise DataError(
-                f"{counted.null_count():,} of {len(counted):,} records have no count of individuals. Count "
-                "records instead."
+                f"{counted.null_count():,} of {many(len(counted), 'record has')} no count of individuals. "
+                "Count records instead."
             )
         np.add.at(wanted, cells, counted.to_numpy().astype(np.float64))
     return _Cells(records, records if count == "records" else wanted), [

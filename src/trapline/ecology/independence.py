@@ -12,8 +12,8 @@ from trapline.arguments import File, checked
 from trapline.ecology.package_records import in_words
 from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import RECORDS, Records
-from trapline.ecology.written import STATION, Target, many, write_table
-from trapline.errors import DataError, UsageError
+from trapline.ecology.written import STATION, Target, write_table
+from trapline.errors import DataError, UsageError, many
 from trapline.formats import independent_times
 
 Since = Literal["last record", "last independent record"]
@@ -134,8 +134,8 @@ def _merge(timed: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
 
 def _describe(before: int, after: int, minutes: float, since: Since, by: By) -> str:
     return (
-        f"{after:,} of {before:,} records are independent: at least {minutes:g} minutes after the {since} of "
-        f"the same label at the same {'location' if by == 'location' else f'location and {by}'}"
+        f"{after:,} of {many(before, 'record is')} independent: at least {minutes:g} minutes after the "
+        f"{since} of the same label at the same {'location' if by == 'location' else f'location and {by}'}"
     )
 
 

@@ -11,8 +11,7 @@ import polars as pl
 
 from trapline.ecology.operation import Operation
 from trapline.ecology.records import Records
-from trapline.ecology.written import many
-from trapline.errors import DataError, name_some
+from trapline.errors import DataError, many, name_some
 
 _DAY_US = 86_400_000_000
 

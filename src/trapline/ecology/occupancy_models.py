@@ -31,7 +31,7 @@ from trapline.ecology.occupancy_survey import (
     restrict,
     survey_of_histories,
 )
-from trapline.errors import DataError, UsageError, name_some
+from trapline.errors import DataError, UsageError, many, name_some
 
 FalsePositives = FalsePositiveRate | FalsePositiveCounts | Literal["estimated"]
 """What is known of false positives: a rate, an audit's counts by location, or nothing."""
@@ -291,8 +291,8 @@ def boundary_notes(fit: OccupancyFit) -> list[str]:
         )
     if len(fit.survey.locations) < _FEW * len(values):
         notes.append(
-            f"{len(fit.survey.locations)} locations are few for {len(values)} parameters: where the two "
-            "intervals differ, trust the profile interval."
+            f"{many(len(fit.survey.locations), 'location is')} few for {many(len(values), 'parameter')}: "
+            "where the two intervals differ, trust the profile interval."
         )
     return notes
 
@@ -300,7 +300,7 @@ def boundary_notes(fit: OccupancyFit) -> list[str]:
 def _refuse_undetermined(survey: Survey, *, uncertain: bool) -> None:
     if not (survey.values > 0).any():
         raise DataError(
-            f"The species was detected at none of {len(survey.locations)} locations: occupancy and "
+            f"The species was detected at none of {many(len(survey.locations), 'location')}: occupancy and "
             "detection cannot be told apart, and neither has an estimate or an interval."
         )
     if np.bincount(survey.row_locations).max() < 2:
@@ -356,8 +356,8 @@ def _notes_of_scores(known: Floats) -> list[str]:
     if min(with_it, without) >= _FEW:
         return []
     return [
-        f"People looked at {with_it} files with the species and {without} without it: with fewer than "
-        f"{_FEW} of each the two distributions of scores rest on their shape alone."
+        f"People looked at {many(with_it, 'file')} with the species and {without} without it: with fewer "
+        f"than {_FEW} of each the two distributions of scores rest on their shape alone."
     ]
 
 
@@ -409,8 +409,8 @@ def with_confirmed(detections: Floats, confirmed: npt.ArrayLike | None) -> Float
     alone = int((flags & ~(detections > 0)).sum())
     if alone:
         raise DataError(
-            f"{alone} occasions are confirmed at which the histories have no detection: write a detection "
-            "(1) where a person saw the species."
+            f"{many(alone, 'occasion is')} confirmed at which the histories have no detection: write a "
+            "detection (1) where a person saw the species."
         )
     return np.where(flags, CERTAIN, detections)
 
@@ -434,7 +434,7 @@ def survey_of_scores(
             f"Scores, their locations and covariates must be equally many, not {sorted(lengths)}."
         )
     if not np.isfinite(scores).all():
-        raise DataError(f"{int((~np.isfinite(scores)).sum())} scores are missing or infinite.")
+        raise DataError(f"{many(int((~np.isfinite(scores)).sum()), 'score is')} missing or infinite.")
     index = {name: row for row, name in enumerate(locations)}
     unknown = sorted(set(files_at) - set(index))
     if unknown:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from trapline.ecology.design import Floats, Values
 from trapline.ecology.formula import Formula
 from trapline.ecology.occupancy_evidence import Indices
-from trapline.errors import DataError, UsageError, name_some
+from trapline.errors import DataError, UsageError, many, name_some
 
 OCCASION = "occasion"
 """A covariate of observations that is always there: the name of the occasion's column, a factor."""
@@ -134,7 +134,9 @@ def restrict(survey: Survey, psi: Sequence[Formula], p: Sequence[Formula]) -> Su
     notes = [*survey.notes, *_notes_of(left_out)]
     lost = int((bad_rows & observed[survey.row_locations]).sum())
     if lost:
-        notes.append(f"{lost} observations lack {name_some(list(dict.fromkeys(own)))} and are left out.")
+        notes.append(
+            f"{many(lost, 'observation')} left out, for want of {name_some(list(dict.fromkeys(own)))}."
+        )
     if not observed.any():
         raise DataError(f"No location is left to fit a model to. {' '.join(notes)}")
     return replace(_kept(survey, observed, good_rows), left_out=left_out, notes=tuple(notes))
@@ -195,7 +197,7 @@ def _notes_of(left_out: Mapping[str, str]) -> list[str]:
     for location, reason in left_out.items():
         by_reason.setdefault(reason, []).append(location)
     return [
-        f"{len(names)} location{'s' if len(names) > 1 else ''} left out, as "
+        f"{many(len(names), 'location')} left out, as "
         f"{'each' if len(names) > 1 else 'it'} {reason}: {name_some(names, _SHOWN)}."
         for reason, names in by_reason.items()
     ]

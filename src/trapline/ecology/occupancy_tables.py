@@ -32,8 +32,8 @@ from trapline.ecology.occupancy_models import (
 from trapline.ecology.occupancy_result import OccupancyFit
 from trapline.ecology.occupancy_survey import Survey, names_of_rows, restrict, survey_of_histories
 from trapline.ecology.score_table import read_score_table
-from trapline.ecology.written import many, write_table
-from trapline.errors import DataError, UsageError, name_some
+from trapline.ecology.written import write_table
+from trapline.errors import DataError, UsageError, many, name_some
 
 EFFORT = "effort"
 """The covariate of observations that `--effort` names."""
@@ -370,8 +370,8 @@ def _aligned(
     """A table shaped as the histories, in their order of locations; missing where it lacks one."""
     if values.shape[1] != shape[1]:
         raise DataError(
-            f"{name} has {values.shape[1]} occasions and the histories have {shape[1]}: it must have the "
-            "same columns."
+            f"{name} has {many(values.shape[1], 'occasion')} and the histories have {shape[1]}: it must have "
+            "the same columns."
         )
     return _taken(values, match_rows(locations, others, (shape[0], values.shape[0]), name))
 
@@ -404,7 +404,9 @@ def _audited(path: File | None) -> tuple[tuple[Floats, Floats], tuple[str, ...]]
     if not known.any():
         raise DataError(f"{path} has no column `seen` that says what people saw.")
     left = int((~known).sum())
-    notes = (f"{Path(path).name}: {left} files that nobody looked at are left out.",) if left else ()
+    notes = (
+        (f"{Path(path).name}: {many(left, 'file is')} left out, as nobody looked at them.",) if left else ()
+    )
     return (table.scores[known], table.seen[known]), (*table.notes, *notes)
 
 

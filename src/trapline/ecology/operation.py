@@ -15,8 +15,8 @@ from trapline.arguments import File, checked
 from trapline.ecology.spans import Span, cut, day_shares, join
 from trapline.ecology.station_tables import as_stations
 from trapline.ecology.stations import Station, Stations
-from trapline.ecology.written import Target, many, write_matrix
-from trapline.errors import DataError, UsageError, name_some
+from trapline.ecology.written import Target, write_matrix
+from trapline.errors import DataError, UsageError, many, name_some
 
 Hours = Literal["table", "noon", "exact", "whole"]
 """What counts of the days of setup and of retrieval: the hours that the table says, and noon where it says

@@ -24,8 +24,8 @@ from trapline.ecology.sources import ExpectedRecords, describe_made_of
 from trapline.ecology.stations import Stations
 from trapline.ecology.survey_activity import SurveyActivity, activity
 from trapline.ecology.survey_richness import richness
-from trapline.ecology.written import estimate_json, many
-from trapline.errors import DataError, TraplineError
+from trapline.ecology.written import estimate_json
+from trapline.errors import DataError, TraplineError, many
 from trapline.metrics import Estimate
 from trapline.taxonomy import default_kind
 
@@ -349,7 +349,7 @@ def _of_most_draws(
     kept: _Figures = {}
     for name, one in figures.items():
         kind, label = (name[0], name[1:2]) if isinstance(name, tuple) else (name, ())
-        share = f"{made[name]} of {count} draws of the labels"
+        share = f"{made[name]} of {many(count, 'draw')} of the labels"
         if kind in ("psi", "p", "density") and made[name] < count:
             of = "activity" if kind == "density" else "psi"
             if 2 * made[name] < count:

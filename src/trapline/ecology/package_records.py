@@ -9,6 +9,7 @@ import polars as pl
 
 from trapline.ecology.clocks import note_clock, wall_clocks
 from trapline.ecology.records import RECORDS, Records
+from trapline.errors import many
 from trapline.formats import CamtrapDpTables, read_camtrap_dp_tables, read_times
 from trapline.tables import read_numbers
 
@@ -45,7 +46,8 @@ def package_records(
     covered = of_media.height - media_alone.height
     if covered:
         notes.append(
-            f"{covered:,} observations of media are of events that are observed as a whole, and told by them"
+            f"{many(covered, 'observation of media is')} of events that are observed as a whole, and told by "
+            "them"
         )
     table = filled.select(pl.col(name).cast(kind) for name, kind in RECORDS.items())
     return Records(table, "table", f"Camtrap DP {source.name}", tuple(notes))

@@ -17,8 +17,8 @@ from trapline.ecology.record_tables import as_records
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import as_stations
 from trapline.ecology.stations import Stations
-from trapline.ecology.written import Target, as_text, estimate_json, many, write_rows
-from trapline.errors import DataError, UsageError, name_some
+from trapline.ecology.written import Target, as_text, estimate_json, write_rows
+from trapline.errors import DataError, UsageError, many, name_some
 from trapline.metrics import Estimate, estimate_binomial, estimate_ratio
 
 PER_DAYS = 100

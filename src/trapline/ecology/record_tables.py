@@ -15,8 +15,7 @@ from trapline.ecology.clocks import note_clock, wall_clocks
 from trapline.ecology.package_records import package_records
 from trapline.ecology.records import RECORDS, Records
 from trapline.ecology.sources import records_of
-from trapline.ecology.written import many
-from trapline.errors import DataError, UsageError, name_some
+from trapline.errors import DataError, UsageError, many, name_some
 from trapline.formats import (
     DEPLOYMENT_COLUMNS,
     choose_reader,
@@ -196,7 +195,7 @@ def records_of_catalog(catalog: Catalog) -> Records:
         pl.col("labels").alias("label"),
     ).explode("label")
     without = table.height - labelled.height
-    notes = [f"{without:,} of {table.height:,} media are not labelled: no records"] if without else []
+    notes = [f"{without:,} of {many(table.height, 'media is')} not labelled: no records"] if without else []
     return Records(_complete(rows), "decisions", catalog.source, (*catalog.facts.notes, *notes))
 
 

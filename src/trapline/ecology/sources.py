@@ -12,8 +12,7 @@ import polars as pl
 from trapline.arguments import checked
 from trapline.catalog import ATTRIBUTES, Catalog, describe_impossible_times, event_key
 from trapline.ecology.records import RECORDS, MadeOf, Records
-from trapline.ecology.written import many
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.observations import Observations, describe_thresholds, gather
 from trapline.prediction import Predictions, are_predictions, pool_events
 from trapline.taxonomy import BLANK, Kind, Taxonomy, default_kind

@@ -13,8 +13,7 @@ import polars as pl
 from trapline.arguments import checked
 from trapline.ecology.clocks import Clock, read_clock, refuse_unread
 from trapline.ecology.stations import GUESSED, Station, Stations
-from trapline.ecology.written import many
-from trapline.errors import DataError, name_some
+from trapline.errors import DataError, many, name_some
 from trapline.formats import (
     DEPLOYMENT_COLUMNS,
     choose_reader,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trapline.ecology.written import many
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.storage import replace_whole
 
 if TYPE_CHECKING:

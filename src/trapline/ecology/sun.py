@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.ecology.circular import TURN, Floats
-from trapline.ecology.written import many
+from trapline.errors import many
 
 Anchoring = Literal["average", "equinoctial", "single"]
 """Where the sun's day is laid: sunrise and sunset at their mean hours of these records, or at 6 and 18

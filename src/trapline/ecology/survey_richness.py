@@ -19,8 +19,7 @@ from trapline.ecology.record_tables import read_records
 from trapline.ecology.records import Records
 from trapline.ecology.station_tables import read_stations
 from trapline.ecology.stations import Stations
-from trapline.ecology.written import many
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 
 
 @dataclass(frozen=True)
@@ -154,5 +153,8 @@ def _at_stations(records: Records, stations: Stations, days: int | None) -> _Sam
     )
     words = many(len(sampled), "location")
     if days is not None:
-        words = f"{len(sampled):,} occasions of {days} days at {int(worked.any(axis=1).sum()):,} stations"
+        words = (
+            f"{many(len(sampled), 'occasion')} of {many(days, 'day')} "
+            f"at {many(int(worked.any(axis=1).sum()), 'station')}"
+        )
     return _Sampled(_incidences(table, ["unit", "occasion"]), len(sampled), words, tuple(notes))

@@ -65,8 +65,3 @@ def as_text(value: float | None, missing: str = "NA") -> str:
 def estimate_json(estimate: Estimate) -> dict[str, float | None]:
     """An estimate with its interval, for scripts."""
     return {"estimate": estimate.value, "low": estimate.low, "high": estimate.high}
-
-
-def many(count: int, noun: str) -> str:
-    """`1 record`, `1,200 records`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import ByLocation, BySeason, Catalog, event_catalog
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.prediction import Predictions
 
 FoldBy = Literal["location", "season"]
@@ -138,4 +138,4 @@ def label_shares(marks: npt.NDArray[Any], *, several: bool) -> npt.NDArray[np.fl
 def count_learnt(table: pl.DataFrame, rows: Bools, noun: str = "media") -> str:
     """For people: how many media, and at how many locations, were learnt from."""
     locations = table.filter(pl.Series(rows))["location_id"].n_unique()
-    return f"out of fold: {int(rows.sum())} {noun} at {locations} location{'' if locations == 1 else 's'}"
+    return f"out of fold: {int(rows.sum())} {noun} at {many(locations, 'location')}"

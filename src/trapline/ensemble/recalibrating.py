@@ -15,7 +15,7 @@ import polars as pl
 
 from trapline.catalog import Catalog, Groups, event_key, fingerprint, frame_order, label_events, without_held
 from trapline.ensemble.learnt import refuse_taxa
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.metrics import encode_truth, estimate_all, measure
 from trapline.models import (
     UNKNOWN_LABEL,
@@ -304,7 +304,7 @@ def _together(media: pl.DataFrame) -> tuple[npt.NDArray[Any], str, tuple[str, ..
     dates = [pl.col(name).dt.date() for name in ("camera_time", "timestamp")]
     days = media.select(day=pl.coalesce(dates).cast(pl.String))["day"]
     if not days.null_count() and days.n_unique() > 1:
-        days_there = f"{days.n_unique()} days; intervals are over days"
+        days_there = f"{many(days.n_unique(), 'day')}; intervals are over days"
         return days.to_numpy(), f"{where} ({days_there})", groups.locations
     alone = "no events known" if media["event_id"].is_null().any() else "of one event"
     return np.arange(media.height), f"{where} ({alone}; intervals are over single media)", groups.locations
@@ -409,7 +409,7 @@ def _of_events(
             new[inside] = apply_calibration(values[inside], of_others, card.task, card.labels)
     _, after, change = judged.figures(events.truth, events.keys, old, new, card.calibration)
     calibration = fitted(pooled(fits.calibration), np.ones(len(events.truth), bool))
-    where = f"{len(events.truth)} events of {judged.where}"
+    where = f"{many(len(events.truth), 'event')} of {judged.where}"
     event = card.event.model_copy(
         update={
             "calibration": calibration.model_copy(update={"fitted_on": where, "locations": judged.locations}),

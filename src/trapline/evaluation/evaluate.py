@@ -14,7 +14,7 @@ import trapline
 from trapline import metrics
 from trapline.arguments import checked
 from trapline.catalog import Catalog, event_catalog, event_key
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.evaluation.breakdown import (
     confusion,
     per_label,
@@ -245,7 +245,7 @@ def _usual_over(media: pl.DataFrame) -> Over:
 def describe_measured_on(counts: Counts, part: str | None, noun: str) -> str:
     """For people: which part of which catalog, and how many media, events or boxes are judged."""
     what = f"the part '{part}'" if part else "the whole catalog"
-    return f"{what}: {counts.evaluated} {noun} of {counts.locations} locations"
+    return f"{what}: {counts.evaluated} {noun} of {many(counts.locations, 'location')}"
 
 
 def describe_calibrated_on(predictions: Predictions, part: str | None) -> str | None:
@@ -271,7 +271,8 @@ def describe_few(measured: MeasuredAt, facts: PredictionFacts) -> tuple[str, ...
     if own or not of_model:
         return (own, *of_model) if own else ()
     return tuple(
-        f"{sentence} This is such an evaluation, at {measured.locations} locations." for sentence in of_model
+        f"{sentence} This is such an evaluation, at {many(measured.locations, 'location')}."
+        for sentence in of_model
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from trapline.arguments import Output, Source, checked
+from trapline.errors import many
 from trapline.evaluation import words
 from trapline.evaluation.label_errors import LabelErrors
 from trapline.evaluation.result_part import Box, ResultPart, SavedResult
@@ -172,8 +173,8 @@ class Exploration(SavedResult):
         for one in self.labels:
             counts = (f"{one.media:,}", f"{100 * one.share:.1f} %", f"{one.locations:,}", f"{one.events:,}")
             rows.append((one.label, *counts))
-        locations = f"{len(self.locations):,} location{'' if len(self.locations) == 1 else 's'}"
-        head = f"{self.media:,} photos, {self.labelled:,} labelled, of {locations}"
+        locations = many(len(self.locations), "location")
+        head = f"{many(self.media, 'photo')}, {self.labelled:,} labelled, of {locations}"
         if self.labelled_by_event:
             head += f"; {self.labelled_by_event:,} have the labels of their event"
         findings = [

@@ -29,6 +29,10 @@ CONFINED = 0.8
 LONG_AGO = 10
 YEARS_APART = 3
 MOST_JUMPS = 3
+_EXIF_UNREAD = (
+    "The photos' EXIF was not read for them: `trapline catalog --exif` reads it, and so does a split of "
+    "photos that are all of one location."
+)
 _CLOCK_BACK, _LEAP = timedelta(hours=2), timedelta(days=365)
 """Summer time ends by one hour."""
 
@@ -182,10 +186,13 @@ def find_clock_troubles(catalog: Catalog) -> Iterator[Finding]:
     times, media = catalog.frame.select(time), len(catalog)
     lacking = streamed(times.select(time.null_count())).item()
     if lacking:
+        unread = lacking == media and "exif_time_tag" not in catalog.table.columns
         yield Finding(
             serious=False,
             title="No times are known" if lacking == media else f"Without a time: {lacking} of {media} media",
-            text="They cannot be split by date, nor be joined to events by their times.",
+            text=_EXIF_UNREAD
+            if unread
+            else "They cannot be split by date, nor joined to events by their times.",
         )
     if lacking == media:
         return

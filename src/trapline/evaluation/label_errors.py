@@ -9,7 +9,7 @@ import polars as pl
 
 from trapline import metrics
 from trapline.catalog import Catalog
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.evaluation import words
 from trapline.evaluation.breakdown import rows_right
 from trapline.evaluation.levels import align_levels, judged_media, rows_with
@@ -70,13 +70,13 @@ class LabelErrors(ResultPart):
 
     def to_text(self) -> str:
         """How many labels are contradicted, label by label, and what must be known of that."""
-        many = words.UNITS[self.level].many
-        head = f"Of {self.judged:,} labels {self.model} contradicts {len(self.contradicted):,}"
+        head = f"Of {many(self.judged, 'label')} {self.model} contradicts {len(self.contradicted):,}"
         if self.wrong is not None:
             head += (
                 f"; by confident learning {words.rounded(self.wrong)} are wrong, or the model surely mistaken"
             )
-        rows = [("label", many, "contradicted", "most often said instead", "wrong, estimated")]
+        unit = words.UNITS[self.level].many
+        rows = [("label", unit, "contradicted", "most often said instead", "wrong, estimated")]
         for one in self.by_label:
             counts = (f"{one.rows:,}", f"{one.contradicted:,}", one.instead or "", words.rounded(one.wrong))
             rows.append((one.label, *counts))
@@ -217,7 +217,7 @@ def _notes(matched: Matched, trained_on: int, training: Training) -> Iterator[st
         if number:
             yield f"{number} of {counts.media} media {what}, and are not judged."
     if counts.predictions_unmatched:
-        yield f"{counts.predictions_unmatched} predictions are for media that are not in the catalog."
+        yield f"{many(counts.predictions_unmatched, 'prediction is')} for media that are not in the catalog."
     if training.catalog is None and not training.held_out and not training.another_split:
         yield (
             "It is not known on which photos the model was trained. Of those it repeats the labels, so that "

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog
-from trapline.errors import DataError, name_some
+from trapline.errors import DataError, many, name_some
 from trapline.evaluation.coarser import Accepted, CoarserLabels, accept_coarser, tree_of, with_exact
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.result_part import ResultPart
@@ -238,11 +238,11 @@ def join_truth(
     elsewhere, unmatched = _strangers(catalog, chosen, rows)
     if unmatched and not allow_unmatched:
         raise DataError(
-            f"{len(unmatched)} predictions are for media that are not in the catalog: {_some(unmatched)}. "
-            "Judge them with the catalog they were made from, or allow unmatched media (--allow-unmatched). "
-            "Where photos were renamed or moved in between, `trapline catalog PREDICTED.parquet --labels "
-            "LABELLED.parquet -o truth.parquet` puts the labels on those that were predicted, by content; "
-            "judge with that."
+            f"{many(len(unmatched), 'prediction is')} for media that are not in the catalog: "
+            f"{_some(unmatched)}. Judge them with the catalog they were made from, or allow unmatched media "
+            "(--allow-unmatched). Where photos were renamed or moved in between, `trapline catalog "
+            "PREDICTED.parquet --labels LABELLED.parquet -o truth.parquet` puts the labels on those that "
+            "were predicted, by content; judge with that."
         )
     known = chosen.table.filter(pl.col("labels").is_not_null())
     labelled = _inside_the_node(known, predictions)
@@ -335,8 +335,8 @@ def _describe_events(catalog: Catalog) -> str:
     if not events:
         return ""
     return (
-        f" What {events} events show is known, and of none of their media which of them shows it: judge the "
-        "answers for events (`trapline pool … --rows event`)."
+        f" What {many(events, 'event')} show is known, and of none of their media which of them shows it: "
+        "judge the answers for events (`trapline pool … --rows event`)."
     )
 
 
@@ -353,7 +353,9 @@ def _refuse_duplicates(rows: pl.DataFrame) -> None:
         rows.filter(pl.col("media_id").is_duplicated())["media_id"].unique(maintain_order=True).to_list()
     )
     if doubled:
-        raise DataError(f"{len(doubled)} media have more than one row in the predictions: {_some(doubled)}.")
+        raise DataError(
+            f"{many(len(doubled), 'media has')} more than one row in the predictions: {_some(doubled)}."
+        )
 
 
 def _strangers(catalog: Catalog, chosen: Catalog, rows: pl.DataFrame) -> tuple[int, list[str]]:
@@ -371,8 +373,9 @@ def _one_label_each(
         return joined, 0
     if several_labels == "error":
         raise DataError(
-            f"{len(several)} media have more than one label, and the model says one only: {_some(several)}. "
-            "Leave such media out (--several-labels leave-out), or use a multi-label model."
+            f"{many(len(several), 'media has')} more than one label, and the model says one only: "
+            f"{_some(several)}. Leave such media out (--several-labels leave-out), or use a multi-label "
+            "model."
         )
     return joined.filter(pl.col("labels").list.len() == 1), len(several)
 
@@ -425,7 +428,7 @@ def _known_labels(
     concerned = _has_one_of(unknown)
     if unknown_labels == "error":
         raise DataError(
-            f"{joined.filter(concerned).height} media have a label that the model does not know: "
+            f"{many(joined.filter(concerned).height, 'media has')} a label that the model does not know: "
             f"{_some(unknown)}. The model knows {', '.join(predictions.labels)}. Correct the spelling in the "
             "catalog, count such media as wrong (--unknown-labels wrong), leave them out (--unknown-labels "
             "leave-out), or say what they are (--taxonomy): an answer that says less of the same is right."
@@ -443,7 +446,7 @@ def _probabilities(predictions: Predictions, joined: pl.DataFrame, added: int) -
     if off.any():
         ids = joined["media_id"].filter(pl.Series(off)).to_list()
         raise DataError(
-            f"{len(ids)} predictions are 'ok', but their probabilities are missing, outside 0..1 or do not "
-            f"sum to 1: {_some(ids)}."
+            f"{many(len(ids), 'prediction is')} 'ok', but their probabilities are missing, outside 0..1 or "
+            f"do not sum to 1: {_some(ids)}."
         )
     return np.hstack([values.clip(0, 1), np.zeros((len(values), added))])

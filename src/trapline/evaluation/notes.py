@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from trapline.catalog import DECISION, DECISIONS
+from trapline.errors import many
 from trapline.evaluation.matching import Counts, JudgedMedia
 from trapline.evaluation.result import Over
 from trapline.evaluation.training_media import Training
@@ -86,7 +87,7 @@ def _about_media(counts: Counts, over: Over) -> Iterator[str]:
         if number:
             yield f"{number} of {counts.media} media {what}."
     if counts.predictions_unmatched:
-        yield f"{counts.predictions_unmatched} predictions are for media that are not in the catalog."
+        yield f"{many(counts.predictions_unmatched, 'prediction is')} for media that are not in the catalog."
 
 
 def _about_labels(judged: JudgedMedia) -> Iterator[str]:
@@ -98,7 +99,7 @@ def _about_labels(judged: JudgedMedia) -> Iterator[str]:
     if absent:
         yield (
             f"No evaluated media has the label {', '.join(absent)}: nothing is known about it, and macro "
-            f"figures are over the other {len(judged.labels) - len(absent)} labels."
+            f"figures are over the other {many(len(judged.labels) - len(absent), 'label')}."
         )
 
 
@@ -140,7 +141,7 @@ def about_decisions(media: pl.DataFrame, unlabelled: int, model: str) -> Iterato
 
 def _about_what_is_told(kept: int | None) -> Iterator[str]:
     if kept is not None:
-        several, verb = ("label", "has") if kept == 1 else (f"{kept} labels", "have")
+        several, verb = ("label", "has") if kept == 1 else (many(kept, "label"), "have")
         yield (
             f"Of each media only the surest {several} {verb} a probability, so what needs that of every "
             "label (log loss, Brier score, areas under curves) is not computed."
@@ -152,8 +153,8 @@ def _about_training(trained_on: Training, calibrated_on: str | None, by_name: in
         yield "It is not known which locations the model was trained on, so none are called unseen."
     if by_name:
         yield (
-            f"{by_name} media were compared with the training media by their ids alone: not all files could "
-            "be read, so a copy under another name would not be known."
+            f"{many(by_name, 'media was')} compared with the training media by their ids alone: not all "
+            "files could be read, so a copy under another name would not be known."
         )
     if calibrated_on:
         yield (

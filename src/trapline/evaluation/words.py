@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trapline.errors import name_some
+from trapline.errors import many, name_some
 from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import MORE_ANSWERS, AtNewLocations, Interval, NewLocationsInterval
 
@@ -253,7 +253,8 @@ def _blank_lines(blank: BlankThresholds | None) -> list[str]:
     worst = name_some([f"{one.label} {one.lost} of {one.media}" for one in blank.labels])
     return [
         f"Blanks put aside from {blank.threshold:g} on, elsewhere: {with_span(blank.removed)} of "
-        f"{blank.blanks} blanks go, and with them {with_span(blank.lost)} of {blank.animals} animals.",
+        f"{many(blank.blanks, 'blank')} go, and with them {with_span(blank.lost)} of "
+        f"{many(blank.animals, 'animal')}.",
         describe_small(blank),
         *([f"Most lost, here where it was chosen: {worst}."] if blank.labels else []),
     ]
@@ -264,16 +265,16 @@ def describe_small(blank: BlankThresholds) -> str:
     if not blank.boxed:
         return "How many of them are small in the photo is not known: there are no boxes."
     if not blank.small:
-        return f"None of the {blank.boxed} animals with boxes takes less than 1 % of its photo."
+        return f"None of the {many(blank.boxed, 'animal')} with boxes takes less than 1 % of its photo."
     return (
-        f"Of {blank.small} animals that take less than 1 % of the photo (of {blank.boxed} with boxes) "
-        f"{with_span(blank.small_lost)} are lost."
+        f"Of {many(blank.small, 'animal that takes')} less than 1 % of the photo (of {blank.boxed} with "
+        f"boxes) {with_span(blank.small_lost)} are lost."
     )
 
 
 def describe_unknown(ranks: RankEvaluation) -> str:
     """What became of media whose label the model does not know."""
-    sentence = f"{ranks.unknown_labels} media have a label that the model does not know"
+    sentence = f"{many(ranks.unknown_labels, 'media has')} a label that the model does not know"
     if ranks.unknown_are_wrong:
         return (
             f"{sentence}: they count as wrong at every rank, and every taxon that is said of them is wrong."

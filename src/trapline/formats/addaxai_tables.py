@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.tables import note, read_header, read_table, refuse_missing_columns
 from trapline.taxonomy import BLANK
 
@@ -130,5 +130,5 @@ def _read_once(path: Path) -> pl.DataFrame:
         [name for name in table.columns if name != "_place"], keep="first", maintain_order=True
     )
     if once.height < table.height:
-        note(f"{path.name}: {table.height - once.height:,} rows say again what others do, and are left out")
+        note(f"{path.name}: {many(table.height - once.height, 'row')} left out: others say the same")
     return once

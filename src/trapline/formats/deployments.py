@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.zones import localise
 from trapline.tables import find_roles, read_numbers, read_table, rename_columns
 from trapline.times import Order, day_evidence, read_time
@@ -215,13 +215,14 @@ def assign_deployments(
     if homeless:
         first = "; ".join(f"{name} ({count} media)" for name, count in list(homeless.items())[:3])
         raise DataError(
-            f"{sum(homeless.values())} media have no deployment in the table: {first}. Its deployments: "
-            f"{', '.join(list(by_id)[:8])}. Add rows to the table, with the ids that the catalog uses."
+            f"{many(sum(homeless.values()), 'media has')} no deployment in the table: {first}. Its "
+            f"deployments: {', '.join(list(by_id)[:8])}. Add rows to the table, with the ids that the "
+            "catalog uses."
         )
     if not outside:
         return deployment_of, []
     return deployment_of, [
-        f"{outside} media were taken outside the time of their deployment: is the clock right?"
+        f"{many(outside, 'media was')} taken outside the time of their deployment: is the clock right?"
     ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trapline.catalog import as_listed
-from trapline.errors import DataError, UsageError, kind_of
+from trapline.errors import DataError, UsageError, kind_of, many
 from trapline.formats.hidden import is_hidden
 from trapline.storage import safe_unzip, zip_names
 from trapline.tables import current_reading, note, read_bytes, read_start
@@ -60,7 +60,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise DataError(f"{path} holds a {type(document).__name__}, not an object with keys.")
     if constants:
-        counted = ", ".join(f"{name} {count:,} times" for name, count in sorted(constants.items()))
+        counted = ", ".join(f"{name} {many(count, 'time')}" for name, count in sorted(constants.items()))
         note(f"{path.name}: taken for a missing value: {counted}")
     return document
 

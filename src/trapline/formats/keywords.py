@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.catalog import as_name, as_text
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats.exiftool import find_exiftool, read_lists
 
 TOP_KEYWORD = "Trapline"
@@ -86,12 +86,12 @@ def label_by_keywords(
         )
     of_machine = sum(any(path[0] == TOP_KEYWORD for path in one.trees) for one in keywords)
     notes = [
-        f"labels are keywords: {labelled:,} photos have one, {len(labels) - labelled:,} are not labelled"
+        f"labels are keywords: {many(labelled, 'photo has')} one, {len(labels) - labelled:,} are not labelled"
     ]
     if of_machine and not machine:
         notes.append(
-            f"{of_machine:,} photos have keywords below '{TOP_KEYWORD}', a model's answers: no labels are "
-            f"made of them (--keyword '{TOP_KEYWORD}|species' would)"
+            f"{many(of_machine, 'photo has')} keywords below '{TOP_KEYWORD}', a model's answers: no labels "
+            f"are made of them (--keyword '{TOP_KEYWORD}|species' would)"
         )
     notes += [*_describe_other_cases(keywords, roots), *sidecars.notes()]
     return rows.with_columns(
@@ -119,7 +119,7 @@ def _describe_other_cases(keywords: Sequence[Keywords], tops: Sequence[Path_]) -
         words = {path[0] for path in one.trees} | one.flat
         others.update((word, asked[word.casefold()]) for word in words if word.casefold() in asked)
     return [
-        f"{count:,} photos have the keyword '{word}', which is not '{top}': no label is made of it"
+        f"{many(count, 'photo has')} the keyword '{word}', which is not '{top}': no label is made of it"
         for (word, top), count in sorted(others.items())
         if word != top and word not in asked.values()
     ]

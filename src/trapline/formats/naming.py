@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from trapline.catalog import as_text
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 
 
 def match_names(
@@ -41,7 +41,7 @@ def match_names(
 
         example = f"{names[0]!r} there, {paths[0]!r} here" if names and paths else "one of them is empty"
         videos = sum(map(is_video, names))
-        example += f"; {videos:,} of its {len(names):,} names are of videos" if videos else ""
+        example += f"; {videos:,} of its {many(len(names), 'name is')} of videos" if videos else ""
         raise DataError(f"{source} names no media of the catalog: {example}.")
     return rows
 

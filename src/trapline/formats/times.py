@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.time_columns import TimeColumn, read_times
 from trapline.formats.zones import parse_zone
 from trapline.tables import describe_lines
@@ -46,9 +46,9 @@ def parse_times(
         )
     notes = [*read.notes]
     if unread.height:
-        notes.append(f"{unread.height} times cannot be read and are left out: {_first_of(unread)}")
+        notes.append(f"{many(unread.height, 'time cannot be read and is')} left out: {_first_of(unread)}")
     if read.unset.any():
-        notes.append(f"{int(read.unset.sum())} times are zeroes or blanks: none")
+        notes.append(f"{many(int(read.unset.sum()), 'time is')} zeroes or blanks: none")
     alone = rows.filter(nothing & read.days.is_not_null())
     if alone.height:
         if DATE_ALONE in rows.columns:
@@ -113,7 +113,7 @@ def to_utc(rows: pl.DataFrame, timezone: str) -> tuple[pl.DataFrame, list[str]]:
     if not lost:
         return rows, []
     return rows, [
-        f"{lost} times are skipped or repeated by daylight saving in {timezone}: no zone-aware time"
+        f"{many(lost, 'time is')} skipped or repeated by daylight saving in {timezone}: no zone-aware time"
     ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.metrics.inputs import Floats, Weights, check, check_truth, check_weights, ratio
 
 BINS = 15
@@ -318,7 +318,9 @@ def shift_logits(
     seen, wanted = (np.asarray(prior, dtype=np.float64) for prior in (from_prior, to_prior))
     for name, prior in (("from_prior", seen), ("to_prior", wanted)):
         if prior.shape != values.shape[-1:] or not (np.isfinite(prior) & (prior > 0)).all():
-            raise DataError(f"{name} needs one positive number for each of the {values.shape[-1]} labels.")
+            raise DataError(
+                f"{name} needs one positive number for each of the {many(values.shape[-1], 'label')}."
+            )
         if multi_label and (prior >= 1).any():
             raise DataError(f"{name} has a chance of 1 or more.")
     if multi_label:

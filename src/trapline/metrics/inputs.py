@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 
 Floats = npt.NDArray[np.float64]
 Weights = ArrayLike | None
@@ -47,7 +47,7 @@ def check_truth(truth: ArrayLike, values: Floats, what: str) -> npt.NDArray[np.i
         )
     upper = labels - 1 if array.ndim == 1 else 1
     if array.ndim == 2 and array.shape[1] != labels:
-        raise DataError(f"Truth has {array.shape[1]} labels and the model {labels}.")
+        raise DataError(f"Truth has {many(array.shape[1], 'label')} and the model {labels}.")
     if array.min() < 0 or array.max() > upper:
         raise DataError(f"Truth has values from {array.min()} to {array.max()}; allowed are 0 to {upper}.")
     if len(array) != len(values):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trapline.errors import many
 from trapline.metrics import FEW_LOCATIONS, TEMPERATURES, least_locations
 from trapline.models.answer_choices import choose_by_share, describe_answers, describe_units
 from trapline.models.card import Card
@@ -238,7 +239,7 @@ def _why_broken(made: Mapping[str, Any]) -> str:
         return ""
     units = " and ".join([made["over"], *(made.get("axes") or ())])
     wrong = ", ".join(f"{label} {count}" for label, count in broken["wrong"].items())
-    surely = f"of the {broken['sure']} photos that it answers so surely at {broken['level']}"
+    surely = f"of the {many(broken['sure'], 'photo')} that it answers so surely at {broken['level']}"
     sentences = [
         f" {surely.capitalize()}, most wrong are those of: {wrong}."
         if wrong

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -138,7 +138,7 @@ def describe_distance(where: str, media: int, distance: float, by: GroupedBy, gr
     """
     digits = 1 if distance >= FAR + 0.05 else 3  # 1.004 is no 1.0
     return (
-        f"{where} ({media} photo{'s' if media != 1 else ''}): unlike the {groups} training {by}s (distance "
+        f"{where} ({many(media, 'photo')}): unlike the {groups} training {by}s (distance "
         f"{distance:.{digits}f}, where 19 of 20 held-out {by}s stay under {FAR:g}): its probabilities are "
         "not to be relied on. Label 50 of its photos and recalibrate (trapline recalibrate)."
     )

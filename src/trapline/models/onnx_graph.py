@@ -24,7 +24,7 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from trapline import __version__
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.models.card import Calibration, Card
 from trapline.models.file import CARD_KEY, INPUT, ModelFile
 from trapline.models.graph_parts import (
@@ -141,7 +141,7 @@ def attach_tree(
     for name, layer in heads:
         _check_width(layer, width, f"The head {name}")
     if len(paths) != sum(len(layer.bias) for _, layer in heads):
-        raise DataError(f"The heads have other children than the {len(paths)} rows of the paths.")
+        raise DataError(f"The heads have other children than the {many(len(paths), 'row')} of the paths.")
     parts = []
     for name, layer in heads:
         logits = _dense(build, "embedding", layer, name, build.new_name(f"{name}/logits"))
@@ -323,9 +323,11 @@ def _add_probabilities(graph: onnx.GraphProto, card: Card) -> None:
     logits = next(output for output in graph.output if output.name == "logits")
     width = logits.type.tensor_type.shape.dim[-1].dim_value
     if width not in (0, labels):
-        raise DataError(f"The graph gives {width} logits, but its card says {labels} labels.")
+        raise DataError(f"The graph gives {width} logits, but its card says {many(labels, 'label')}.")
     if shift and len(shift) != labels:
-        raise DataError(f"The prior shift of '{card.name}' has {len(shift)} values for {labels} labels.")
+        raise DataError(
+            f"The prior shift of '{card.name}' has {many(len(shift), 'value')} for {many(labels, 'label')}."
+        )
     append_probabilities(graph, card)
     graph.output.insert(0, _output("probabilities", labels))
 

@@ -23,7 +23,7 @@ from trapline.catalog import (
     has_decisions,
     with_individuals,
 )
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.metrics import labels_said
 from trapline.models import blank_column
 from trapline.observations.categories import SURE, category_name, kind_of
@@ -377,8 +377,8 @@ class Sources:
         foreign = boxes.filter(~pl.col("box").is_between(0, pl.col("_boxes").cast(pl.Int64) - 1))
         for media, box, count in foreign.select("media_id", "box", "_boxes").head(1).iter_rows():
             raise DataError(
-                f"The predictions name box {box} of the media {media!r}, but the catalog has {count} boxes "
-                "of it. Give the catalog that was predicted."
+                f"The predictions name box {box} of the media {media!r}, but the catalog has "
+                f"{many(count, 'box')} of it. Give the catalog that was predicted."
             )
 
     @cached_property

@@ -18,7 +18,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from trapline.catalog import Catalog, Presence, streamed
-from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError
+from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError, many
 from trapline.images import DEFAULT_LIMITS, CropPolicy, Limits
 from trapline.models import Coordinates, Familiar, ModelFile, Outputs, memory_is_short
 from trapline.prediction.assembly import table_parts
@@ -442,10 +442,10 @@ def _crops(extent: Extent, crop: CropPolicy | None, level: Level) -> str:
     if crop is None:
         return "none: the model sees full frames"
     if level != "box":
-        return f"{extent.cut} of {extent.media} media were cut to a box, the others are full frames"
+        return f"{extent.cut} of {many(extent.media, 'media was')} cut to a box, the others are full frames"
     return (
-        f"{extent.cut} boxes of {extent.media} media; {extent.asked - extent.cut} media without one are full "
-        f"frames; {extent.skipped} boxes were skipped"
+        f"{many(extent.cut, 'box')} of {extent.media} media; {extent.asked - extent.cut} media without one "
+        f"are full frames; {many(extent.skipped, 'box was')} skipped"
     )
 
 
@@ -500,7 +500,7 @@ class BatchRunner:
                     ) from error
                 self.most = (size + 1) // 2
                 warnings.warn(
-                    f"{size} photos at once did not fit in memory; going on with {self.most}.",
+                    f"{many(size, 'photo')} at once did not fit in memory; going on with {self.most}.",
                     TraplineWarning,
                     stacklevel=2,
                 )

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, JsonValue, PlainSerializer
 
 from trapline.catalog import Facts, Record
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.models import (
     Card,
     ChosenLabels,
@@ -167,8 +167,8 @@ class Compared(Record):
         ]
         if self.far > len(told):
             told.append(
-                f"{self.far} of {self.locations} locations are as unlike; the predictions' header names "
-                f"{len(self.farthest)}."
+                f"{self.far} of {many(self.locations, 'location is')} as unlike; the predictions' header "
+                f"names {len(self.farthest)}."
             )
         return told
 

@@ -25,7 +25,7 @@ from trapline.catalog import (
     normal_paths,
 )
 from trapline.catalog import batches as table_batches
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
 from trapline.prediction.table import Level
 from trapline.storage import (
@@ -178,7 +178,7 @@ def as_catalog(inputs: Catalog | Sequence[AnyPath | str]) -> Catalog:
         pl.Series("media_id", [_name(path, skip) for path in inputs[start : start + _MEDIA_AT_ONCE]])
         for start in range(0, len(inputs), _MEDIA_AT_ONCE)
     )
-    source = f"{len(names)} files"
+    source = many(len(names), "file")
     return Catalog.from_rows(names.to_frame().with_columns(file_path="media_id"), root, source)
 
 
@@ -192,7 +192,7 @@ def _at_addresses(paths: Sequence[AnyPath]) -> Catalog:
     root = replace(remote[0], key=posixpath.commonpath([f"/{path.parent.key}" for path in remote]).strip("/"))
     names = pl.Series("media_id", [path.relative_to(root).as_posix() for path in remote])
     rows = names.to_frame().with_columns(file_path="media_id")
-    return Catalog.from_rows(rows, root, f"{len(remote)} files")
+    return Catalog.from_rows(rows, root, many(len(remote), "file"))
 
 
 def _refuse_no_paths(inputs: object) -> None:

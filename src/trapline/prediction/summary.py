@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from trapline.catalog import Catalog
-from trapline.errors import DataError, name_some
+from trapline.errors import DataError, many, name_some
 from trapline.prediction.facts import Compared
 
 _EXAMPLES = 3
@@ -91,11 +91,13 @@ def refuse_failures(summary: Summary, catalog: Catalog) -> None:
     parts = []
     if summary.failed:
         named = name_some(summary.failed_examples, of=summary.failed, between="; ")
-        parts.append(f"{summary.failed} of {summary.rows} rows failed: {named}.")
+        parts.append(f"{summary.failed} of {many(summary.rows, 'row')} failed: {named}.")
     unread = catalog.facts.unreadable_folders
     if unread:
         named = name_some(unread, _EXAMPLES, between="; ")
-        parts.append(f"{len(unread)} folders could not be read, and their photos have no rows: {named}.")
+        parts.append(
+            f"{many(len(unread), 'folder')} could not be read, and their photos have no rows: {named}."
+        )
     if parts:
         raise DataError(" ".join(parts))
 

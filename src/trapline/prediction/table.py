@@ -33,7 +33,7 @@ from trapline.catalog import (
     refuse_other_folder,
     write_folder,
 )
-from trapline.errors import DataError, UsageError, kind_of
+from trapline.errors import DataError, UsageError, kind_of, many
 from trapline.notebook import as_html
 from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.ranks import Ranks
@@ -209,7 +209,7 @@ class Predictions:
             *((f"most probable: {label}", number) for label, number in counts.top_labels.items()),
         ]
         name = self.facts.model_name or "a model"
-        return as_html(f"Predictions of {name}", rows, f"{len(self.labels)} labels, {self.task}")
+        return as_html(f"Predictions of {name}", rows, f"{many(len(self.labels), 'label')}, {self.task}")
 
     def summary(self) -> api.Summary:
         """Counts of the most probable labels, of failures and of warnings."""

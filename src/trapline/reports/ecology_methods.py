@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from trapline.ecology import EcologyOverview
+from trapline.errors import many
 
 _OF = {
     "table": "a table of records as it was given",
@@ -24,7 +25,7 @@ def _survey(o: EcologyOverview) -> str:
     guessed = "The time that each camera stood is a guess from its photos. " if o.stations.guessed else ""
     total = sum(one.records for one in o.species)
     return (
-        f"Cameras stood at {locations:,} location{'s' * (locations != 1)} from {first} to {last}, "
+        f"Cameras stood at {many(locations, 'location')} from {first} to {last}, "
         f"{o.trap_days:,.0f} trap days in all; the days of setup and retrieval count half where their hours "
         f"are not known (Niedballa et al. 2016). {guessed}Records are made of {_OF[o.records.made_of]}. "
         "Records of one species at one location count as independent if they lie at least "

@@ -13,6 +13,7 @@ import polars as pl
 
 from trapline.catalog import harmless_cell
 from trapline.ecology import EcologyOverview, SpeciesOverview, Station
+from trapline.errors import many
 from trapline.reports.ecology_methods import methods
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes
 from trapline.storage import replace_whole
@@ -162,7 +163,9 @@ def _place_map(overview: EcologyOverview) -> Any:
     axes.margins(0.14)
     axes.set_axis_off()
     return as_svg(
-        figure, "map", f"Where the {len(known)} locations are, {span:.3g} km across; larger: more records"
+        figure,
+        "map",
+        f"Where the {many(len(known), 'location is')}, {span:.3g} km across; larger: more records",
     )
 
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.evaluation import UNITS, Evaluation, compare, title, write_mistakes
 from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import MORE_ANSWERS
@@ -176,7 +176,7 @@ def _locations(evaluation: Evaluation) -> Any:
     return as_svg(
         figure,
         "locations",
-        f"{right} at {len(locations)} locations, sorted; {none} have none right; mean {mean:.2f}",
+        f"{right} at {many(len(locations), 'location')}, sorted; {none} have none right; mean {mean:.2f}",
     )
 
 

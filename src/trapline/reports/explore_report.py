@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trapline.catalog import as_name
+from trapline.errors import many
 from trapline.evaluation import RARE_LOCATIONS, RARE_MEDIA, UNITS, Exploration, write_mistakes
 from trapline.reports.mistakes import listed_beside, review_command, show_mistakes
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
@@ -78,7 +79,7 @@ def _cells(counts: Any, names: Any) -> list[tuple[float, str]]:
 def _tags(media: int, locations: int) -> list[str]:
     tags = ["rare"] if media < RARE_MEDIA else []
     if 0 < locations < RARE_LOCATIONS:
-        tags.append("one location" if locations == 1 else f"{locations} locations")
+        tags.append("one location" if locations == 1 else many(locations, "location"))
     return tags
 
 
@@ -105,5 +106,5 @@ def _locations(exploration: Exploration) -> Any:
     return as_svg(
         figure,
         "locations",
-        f"Photos of {len(counts)} locations: from {counts[0]} down to {counts[-1]}",
+        f"Photos of {many(len(counts), 'location')}: from {counts[0]} down to {counts[-1]}",
     )

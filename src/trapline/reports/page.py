@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trapline.catalog import as_listed
+from trapline.errors import many
 from trapline.evaluation import (
     describe_left_out,
     describe_small,
@@ -79,6 +80,7 @@ def render(template: str, path: Path, **values: Any) -> Path:
     )
     environment.filters |= {one.__name__: one for one in _FILTERS} | {
         "words": _words,
+        "many": lambda count, what: many(count, what).replace(",", "\u202f"),
         "thousands": lambda count: f"{count:,}".replace(",", "\u202f"),
         "percent": lambda share: f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %",
     }

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from trapline import __version__
 from trapline.catalog import content_hash, content_size
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 from trapline.images import is_video
 from trapline.metrics import Directions
 from trapline.observations import category_name, is_sure, kind_of
@@ -595,5 +595,5 @@ def as_person(name: str) -> str:
 def _frames(frames: Sequence[int], count: int) -> list[int]:
     wrong = [frame for frame in frames if frame >= count]
     if wrong:
-        raise UsageError(f"The event has {count} frames, from 0; there is no frame {wrong[0]}.")
+        raise UsageError(f"The event has {many(count, 'frame')}, from 0; there is no frame {wrong[0]}.")
     return sorted(set(frames))

@@ -21,7 +21,7 @@ from trapline.catalog import (
     same_photos,
     without_decisions,
 )
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.review.decision import Asked
 from trapline.review.log import DecisionLog
 from trapline.review.standing import MEDIA, NAMES
@@ -330,5 +330,5 @@ def _describe(
         note += f"; {absent.height:,} decided media are not of this catalog ({first})"
     if cut := placed.filter("cut")["number"].n_unique():
         first = ", ".join(placed.filter("cut")["event"].unique(maintain_order=True).head(_NAMED))
-        note += f"; {cut:,} decisions of events that this catalog cuts in several are left out ({first})"
+        note += f"; {many(cut, 'decision')} left out, of events that this catalog cuts in several ({first})"
     return note

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 from trapline.review.decision import DecidedMedia
 from trapline.review.events import Events
 from trapline.review.log import DecisionLog
@@ -66,7 +66,7 @@ class Ledger:
         self.strangers = len(media) - len(self._rows)
         if len(media) and not len(self._rows):
             raise UsageError(
-                f"{log.path} has decisions on {len(media):,} photos, and none of them is one of "
+                f"{log.path} has decisions on {many(len(media), 'photo')}, and none of them is one of "
                 f"{catalog.source}: neither by content nor by name (the first is {media['file_path'][0]}). "
                 "Name another file with -o."
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from trapline.errors import many
 from trapline.review.agreement import Agreement, Disagreement, agreements, disagreements
 from trapline.review.audit import Audit
 from trapline.review.log import DecisionLog
@@ -76,7 +77,10 @@ def overview(log: DecisionLog) -> Overview:
 
 def describe_overview(shown: Overview) -> Iterator[str]:
     """An overview in lines, for people."""
-    yield f"{shown.path}: {shown.decisions:,} decisions on {shown.events:,} events, {shown.media:,} media"
+    yield (
+        f"{shown.path}: {many(shown.decisions, 'decision')} on {many(shown.events, 'event')}, "
+        f"{shown.media:,} media"
+    )
     for person in shown.people:
         first, last = (_minute(person[name]) for name in ("first", "last"))
         yield f"  {person['person']}: {person['decisions']:,}, from {first} to {last}"
@@ -92,12 +96,12 @@ def describe_overview(shown: Overview) -> Iterator[str]:
         yield f"They differ on {one.event}: {answers}; the last stands"
     for pair in shown.agreements:
         yield (
-            f"{pair.person} and {pair.other}: the same on {pair.agreed} of {pair.events} events, "
+            f"{pair.person} and {pair.other}: the same on {pair.agreed} of {many(pair.events, 'event')}, "
             f"Cohen's kappa {_number(asdict(pair.kappa))}"
         )
     for audit in shown.audits:
         state = "open" if audit["closed_at"] is None else f"closed {_minute(audit['closed_at'])}"
-        yield f"Audit {audit['audit']}: {audit['drawn']:,} events drawn, {state}"
+        yield f"Audit {audit['audit']}: {many(audit['drawn'], 'event')} drawn, {state}"
     if shown.estimate is not None:
         yield from _describe_estimate(shown.estimate)
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, assign_events
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.observations import kind_of_observer
 from trapline.review.events import Events
 from trapline.review.names import LabelNames, as_new_label
@@ -90,7 +90,7 @@ def open_project(
         )
     if alone and len(catalog) > 1:
         notes.append(
-            f"{alone:,} photos have neither a time nor an event: each is asked alone, also those of one "
+            f"{many(alone, 'photo has')} neither a time nor an event: each is asked alone, also those of one "
             "burst. A catalog may have `event_id` or `camera_time` from a table."
         )
     events = Events.of(catalog)

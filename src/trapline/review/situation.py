@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -68,11 +68,11 @@ class Situation:
         ):
             values = getattr(self, name)
             if values is not None and len(values) != len(self.events):
-                raise DataError(f"A situation of {len(self.events)} events has {len(values)} {name}.")
+                raise DataError(f"A situation of {many(len(self.events), 'event')} has {len(values)} {name}.")
         if self.probabilities is not None and self.probabilities.shape[1] != len(self.labels):
             raise DataError(
-                f"A situation of {len(self.labels)} labels has {self.probabilities.shape[1]} probabilities "
-                "an event."
+                f"A situation of {many(len(self.labels), 'label')} has {self.probabilities.shape[1]} "
+                "probabilities an event."
             )
 
     @property

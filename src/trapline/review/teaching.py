@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import Catalog
-from trapline.errors import TraplineError, describe_system_error
+from trapline.errors import TraplineError, describe_system_error, many
 from trapline.prediction import Predictions
 from trapline.recipes import Recipe, resolve_recipe
 from trapline.review.answering import NOT_YET
@@ -255,7 +255,9 @@ class Teacher:
     def _describe(self) -> str:
         learnt, left = self._lesson["events"], self._lesson["left_out"]
         others = "; ".join(f"{count:,}: {why}" for why, count in sorted(left.items()))
-        return f"learnt from {learnt:,} events" + (f", and nothing from others ({others})" if others else "")
+        return f"learnt from {many(learnt, 'event')}" + (
+            f", and nothing from others ({others})" if others else ""
+        )
 
     # ---- processes and threads
 

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.images import ImageError, Limits, choose_box, prepare
 from trapline.metrics import labels_said
 from trapline.models import (
@@ -150,7 +150,7 @@ def check_count(photos: int, most: int = MOST_PHOTOS) -> None:
     if photos == 0:
         raise DataError("The request holds no photo.")
     if photos > most:
-        raise DataError(f"The request holds {photos} photos; at most {most} are answered at once.")
+        raise DataError(f"The request holds {many(photos, 'photo')}; at most {most} are answered at once.")
 
 
 def look(photo: RequestPhoto | bytes, card: Card, limits: Limits = SERVING_LIMITS) -> PreparedPhoto:
@@ -223,8 +223,8 @@ def pool(answers: Sequence[Answer], card: Card) -> Answer:
     read = [one.probabilities for one in answers if one.probabilities is not None]
     failed = len(answers) - len(read)
     if not read:
-        return Answer(None, None, f"none of the {failed} photos can be read: {answers[0].reason}")
-    reason = f"{failed} of {len(answers)} photos cannot be read" if failed else None
+        return Answer(None, None, f"none of the {many(failed, 'photo')} can be read: {answers[0].reason}")
+    reason = f"{failed} of {many(len(answers), 'photo')} cannot be read" if failed else None
     known = [one.coordinates for one in answers if one.coordinates is not None]
     together = np.concatenate(known) if known else None
     return Answer(None, pool_frames(np.stack(read), card), reason, together)

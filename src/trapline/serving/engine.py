@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from trapline.errors import many
 from trapline.models import Halt, ModelFile
 from trapline.serving.answers import Answer, Floats, Pixels, answer_view, check_answer, run_model
 from trapline.serving.lanes import Lanes, Slot, Source
@@ -45,7 +46,8 @@ class Gate:
         if self.inside + photos > self.most:
             raise RefusedError(
                 BUSY,
-                f"{self.inside} photos are in work, and {photos} more would be over {self.most}. Try again.",
+                f"{many(self.inside, 'photo is')} in work, and {photos} more would be over {self.most}. "
+                "Try again.",
                 retry_after=self.retry_after(),
             )
 

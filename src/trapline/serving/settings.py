@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 from trapline.models import PLAIN, Halt, TfSignature
 from trapline.storage import MOST_BYTES, AnyPath, as_any_path, is_url, local_copy
 
@@ -107,7 +107,9 @@ class Settings:
                     f"--allow-url takes the name of a host, as in images.example.org, not '{host}'."
                 )
         if self.batch is not None and self.batch > self.queue:
-            raise UsageError(f"A batch of {self.batch} can never fill in a queue of {self.queue} photos.")
+            raise UsageError(
+                f"A batch of {self.batch} can never fill in a queue of {many(self.queue, 'photo')}."
+            )
         if self.backend is not None and not re.fullmatch(r"[^/\s]+:\d+", self.backend):
             raise UsageError(
                 f"--backend takes a model server's address, as in grpc://models:8500, not '{self.backend}'."

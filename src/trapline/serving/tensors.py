@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trapline.errors import many
 from trapline.models import Card
 from trapline.serving.answers import MOST_PHOTOS, Answer, Floats, PreparedPhoto, RequestPhoto
 from trapline.serving.lanes import Source
@@ -52,7 +53,7 @@ def check_shape(shape: Sequence[int], values: int) -> tuple[int, ...]:
     for side in shape:
         product *= max(side, -1)
     if not shape or min(shape) < 0 or product != values:
-        raise RefusedError(INVALID, f"{values} values do not fill the shape {list(shape)[:8]}.")
+        raise RefusedError(INVALID, f"{many(values, 'value does')} not fill the shape {list(shape)[:8]}.")
     return tuple(shape)
 
 
@@ -142,7 +143,7 @@ def check_number(photos: int) -> None:
         RefusedError: they are too many.
     """
     if photos > MOST_PHOTOS:
-        raise RefusedError(INVALID, f"{photos} photos are too many; at most {MOST_PHOTOS} at once.")
+        raise RefusedError(INVALID, f"{many(photos, 'photo is')} too many; at most {MOST_PHOTOS} at once.")
 
 
 def probabilities(answers: Sequence[Answer]) -> Floats:

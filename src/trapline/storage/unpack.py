@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Self
 
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 
 MAX_FILES = 1_000_000
 MAX_BYTES = 200 * 1024**3
@@ -234,6 +234,6 @@ def _check_amount(
     packed = max(source.stat().st_size, 1)
     if len(archive.infolist()) > MAX_FILES or total > max_bytes or total / packed > MAX_RATIO:
         raise DataError(
-            f"{source} would unpack to {len(members)} files and {total / 1024**2:.0f} MiB from "
+            f"{source} would unpack to {many(len(members), 'file')} and {total / 1024**2:.0f} MiB from "
             f"{packed / 1024**2:.1f} MiB, which is more than is believable; unpack it yourself."
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.errors import DataError, TraplineWarning, UsageError
+from trapline.errors import DataError, TraplineWarning, UsageError, many
 
 MISSING = (
     *("NA", "N/A", "n/a", "#N/A", "#NA", "#NV"),
@@ -94,11 +94,9 @@ class Reading:
             return []
         first = "; ".join(f"{row.where} {row.reason}" for row in self.rejected[:_SHOWN])
         more = "; …" if self.rejected_count > _SHOWN else ""
-        one = self.rejected_count == 1
-        rows = (
-            "1 row cannot be used and is" if one else f"{self.rejected_count:,} rows cannot be used and are"
-        )
-        return [f"{rows} left out (--strict refuses {'it' if one else 'them'}): {first}{more}"]
+        rows = many(self.rejected_count, "row cannot be used and is")
+        them = "it" if self.rejected_count == 1 else "them"
+        return [f"{rows} left out (--strict refuses {them}): {first}{more}"]
 
 
 _open: ContextVar[Reading | None] = ContextVar("trapline_reading", default=None)

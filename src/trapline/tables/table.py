@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.errors import DataError, kind_of
+from trapline.errors import DataError, kind_of, many
 from trapline.tables.decode import read_start, read_text
 from trapline.tables.dialect import Dialect, are_row_names, find_dialect, shape
 from trapline.tables.missing import mark_missing
@@ -416,7 +416,7 @@ def _place_odd_rows(path: Path, rows: _Rows, broken: list[RejectedRow], delimite
     listed = broken + [
         RejectedRow(
             f"{path.name} line {line}",
-            f"has {len(row)} cells, but the header names {width} columns: {hint}",
+            f"has {many(len(row), 'cell')}, but the header names {many(width, 'column')}: {hint}",
         )
         for line, row in rows.odd.items()
     ]

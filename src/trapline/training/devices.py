@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from trapline.errors import TraplineError, TraplineWarning, UsageError
+from trapline.errors import TraplineError, TraplineWarning, UsageError, many
 from trapline.models import available_cores
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Devices:
         if len(self.names) <= pairs:
             return self.names
         told = (
-            f"The smallest batch has {len(batches.rows) // len(batches)} photos, which are dealt in pairs: "
-            f"{pairs} of the {len(self.names)} devices have a part in it"
+            f"The smallest batch has {many(len(batches.rows) // len(batches), 'photo')}, which are dealt in "
+            f"pairs: {pairs} of the {len(self.names)} devices have a part in it"
         )
         if not self.as_many_as_fit:
             raise UsageError(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Groups, frame_order, label_events
+from trapline.errors import many
 from trapline.metrics import (
     binary_losses,
     estimate_all,
@@ -149,8 +150,8 @@ def judge_events(
         others = chooser.choose(~inside)
         by_event = apply_pooling(probabilities, weights, codes, others, recipe.task, selected.labels)
         pooled[inside] = by_event[inside]
-    of_locations = f" of {len(groups.locations)} locations" if groups.locations else ""
-    where = f"{len(names)} events{of_locations}"
+    of_locations = f" of {many(len(groups.locations), 'location')}" if groups.locations else ""
+    where = f"{many(len(names), 'event')}{of_locations}"
     rests_on = f"{where}, {several.sum()} of several photos{_too_few(several.sum(), recipe)}"
     if mixed:
         left_out = f" ({mixed} with several labels left out)"

@@ -16,7 +16,7 @@ import numpy as np
 
 from trapline import __version__
 from trapline.catalog import Catalog, Presence
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.images import ImageError, Prepared, Preprocessing, Source, choose_box, libraries, prepare
 from trapline.models import ModelFile, read_photos
 from trapline.prediction import event_rows
@@ -117,7 +117,9 @@ def embed_views(
     if features.failed and not skip_unreadable:
         listed = "; ".join(list(features.failed.values())[:10])
         more = f" and {len(features.failed) - 10} more" if len(features.failed) > 10 else ""
-        raise DataError(f"{len(features.failed)} of {len(catalog)} photos cannot be read: {listed}{more}")
+        raise DataError(
+            f"{len(features.failed)} of {many(len(catalog), 'photo')} cannot be read: {listed}{more}"
+        )
     return features
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import AtRandom, ByEvent, ByLocation, BySeason, Catalog, Splitter
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.recipes import FoldedRecipe
 from trapline.training.arrays import Rows
 from trapline.training.selection import Selected, how_to_leave_out
@@ -128,7 +128,7 @@ def _check_locations(catalog: Catalog, folds: int) -> None:
     if lacking:
         what = f"{lacking} of {len(locations)} labelled media have no known location"
     elif there < folds:
-        what = f"The labelled media are of {there} location{'s' if there != 1 else ''} only"
+        what = f"The labelled media are of {many(there, 'location')} only"
     else:
         return
     fewer = ", or ask for fewer folds" if not lacking and there > 1 else ""

@@ -27,7 +27,7 @@ from trapline.catalog import (
     label_events,
     sample_catalog,
 )
-from trapline.errors import DataError, TraplineWarning
+from trapline.errors import DataError, TraplineWarning, many
 from trapline.images import CropPolicy, choose_box
 from trapline.models import Calibration, label_flaw
 from trapline.recipes import LabelRecipe, Recipe
@@ -120,12 +120,14 @@ class Selected:
         first = "; ".join(list(failed.values())[:3])
         if len(failed) > max(5, len(self.catalog) // 10):
             raise DataError(
-                f"{len(failed)} of {len(self.catalog)} photos cannot be read: {first}. "
+                f"{len(failed)} of {many(len(self.catalog), 'photo')} cannot be read: {first}. "
                 f"Paths start from {self.catalog.root}; `trapline catalog` tells which files are missing."
             )
         gone = np.array(sorted(failed))
         warnings.warn(
-            f"{len(failed)} photos cannot be read and are left out: {first}", TraplineWarning, stacklevel=3
+            f"{many(len(failed), 'photo cannot be read and is')} left out: {first}",
+            TraplineWarning,
+            stacklevel=3,
         )
         return replace(
             self,

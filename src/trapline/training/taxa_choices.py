@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog
+from trapline.errors import many
 from trapline.metrics import choose_threshold, enough_locations, estimate_ratio, log_loss
 from trapline.models import EventPooling, PoolingMethod, choose_by_share
 from trapline.prediction import Predictions, pool_events
@@ -65,7 +66,7 @@ def choose_pooling(
     )
     if not truth.height:
         return None
-    rests_on = f"{truth.height} observations of several photos{_of_locations(truth)}, unseen"
+    rests_on = f"{many(truth.height, 'observation')} of several photos{_of_locations(truth)}, unseen"
     if truth.height < LEAST_EVENTS:
         few = f"{rests_on}: fewer than the {LEAST_EVENTS} that a choice needs, so the mean is taken"
         return EventPooling(method="mean", selected_on=few)
@@ -88,7 +89,7 @@ def choose_pooling(
 def _of_locations(events: pl.DataFrame) -> str:
     """Of how many known locations events are, for people; empty where none is known."""
     count = events["location_id"].drop_nulls().n_unique()
-    return f" of {count} location{'s' if count != 1 else ''}" if count else ""
+    return f" of {many(count, 'location')}" if count else ""
 
 
 METHOD = (

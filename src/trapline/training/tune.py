@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 
 from trapline.catalog import Catalog, SourceGoneError, harmless_cell, known_labels, training_fingerprint
-from trapline.errors import DataError, TraplineError, UsageError, require
+from trapline.errors import DataError, TraplineError, UsageError, many, require
 from trapline.metrics import LOWER_IS_BETTER, metric_names
 from trapline.metrics import Task as MetricTask
 from trapline.recipes import Choice, LabelRecipe, Recipe, change_recipe, joined_fields, read_recipe
@@ -290,8 +290,8 @@ class _Tuning:
             if best is not None:
                 text = yaml.safe_dump(_apart(best.values), sort_keys=False)
                 head = (
-                    f"# The best of {len(trials)} trials for the recipe {self.recipe.name}; use it with "
-                    "--recipe-file.\n"
+                    f"# The best of {many(len(trials), 'trial')} for the recipe {self.recipe.name}; use it "
+                    "with --recipe-file.\n"
                 )
                 (self.folder / "best.yaml").write_text(head + text, encoding="utf-8")
         return best

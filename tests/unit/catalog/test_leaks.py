@@ -108,7 +108,7 @@ def test_everything_found_is_said_with_the_first_three_names() -> None:
     ]
     assert LeakCheck().lines() == []
     assert LeakCheck(locations=("A",), by="date").lines() == [
-        "1 locations have media in more than one part (A): figures tell how it does at known locations at "
+        "1 location has media in more than one part (A): figures tell how it does at known locations at "
         "other times, not at new ones"
     ]
 

@@ -135,6 +135,6 @@ def test_photos_that_are_not_there_are_an_error_of_the_run(
     api.plan_shards(model, catalog, tmp_path / "run", shard_size=12)
     shutil.move(catalog.root, tmp_path / "away")
     with pytest.raises(
-        TasksFailedError, match=r"1 task failed.*\n  shard 0: 1 shards could not be done.*run --root FOLDER"
+        TasksFailedError, match=r"1 task failed.*\n  shard 0: 1 shard could not be done.*run --root FOLDER"
     ):
         deal_shards(tmp_path / "run", "local", threads=1)

@@ -121,7 +121,7 @@ def test_a_photo_that_takes_the_worker_with_it_is_found_by_the_next_ones(
         ends.append(worker.returncode)
         assert len(ends) < 9
     assert set(ends[1:-1]) == {-signal.SIGKILL}
-    assert "ended each of 1 times" in reason_of_the_only_failure(tmp_path / "run")
+    assert "ended each of 1 time" in reason_of_the_only_failure(tmp_path / "run")
 
 
 def test_a_shard_of_a_worker_that_says_nothing_goes_on_from_its_journal(

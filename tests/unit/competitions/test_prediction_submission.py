@@ -130,7 +130,7 @@ def test_doubled_predictions_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("id,lynx,hare\nb,0.5,0.5\n", "1 ids are missing: a"),
+        ("id,lynx,hare\nb,0.5,0.5\n", "1 id is missing: a"),
         ("id,lynx,hare\nb,0.5,0.5\na,0.5,0.5\nc,0.5,0.5\n", "not in the format: c"),
         ("id,lynx,hare\nb,0.5,0.5\na,0.5,0.5\na,0.5,0.5\n", "more than once: a"),
         ("id,lynx,hare\na,0.5,0.5\nb,0.5,0.5\n", "another order from line 2"),
@@ -138,13 +138,13 @@ def test_doubled_predictions_are_refused(tmp_path: Path) -> None:
         ("id,lynx,fox\nb,0.5,0.5\na,0.5,0.5\n", "Missing columns: hare"),
         ("id,lynx,fox\nb,0.5,0.5\na,0.5,0.5\n", "Unwanted columns: fox"),
         ("b,0.5,0.5\na,0.5,0.5\n", "header is lost"),
-        ("id,lynx,hare\nb,NaN,0.5\na,0.5,0.5\n", "1 rows have NaN or infinity: line 2"),
+        ("id,lynx,hare\nb,NaN,0.5\na,0.5,0.5\n", "1 row has NaN or infinity: line 2"),
         ("id,lynx,hare\nb,0.5,0.5\na,,0.5\n", "no number: line 3"),
         ("id,lynx,hare\nb,0_0,1.0\na,0.5,0.5\n", "no number: line 2"),
-        ("id,lynx,hare\nb,0.5,0.5\n\na,0.5,0.5\n", "1 rows are empty: line 3"),
+        ("id,lynx,hare\nb,0.5,0.5\n\na,0.5,0.5\n", "1 row is empty: line 3"),
         ("id,lynx,hare\nb,-0.5,1.5\na,0.5,0.5\n", "outside 0 to 1: line 2"),
-        ("id,lynx,hare\nb,0.5,0.4\na,0.5,0.5\n", "do not sum to 1: line 2"),
-        ("id,lynx,hare\nb,0.5\na,0.5,0.5\n", "do not have 3 fields: line 2"),
+        ("id,lynx,hare\nb,0.5,0.4\na,0.5,0.5\n", "does not sum to 1: line 2"),
+        ("id,lynx,hare\nb,0.5\na,0.5,0.5\n", "does not have 3 fields: line 2"),
     ],
 )
 def test_the_check_names_each_fault(tmp_path: Path, text: str, problem: str) -> None:
@@ -249,7 +249,7 @@ def test_the_real_competitions_submission_passes_and_a_spoiled_one_does_not(
     assert check_submission(real, wanted) == []
     lines = real.read_text().splitlines()
     (tmp_path / "s.csv").write_text("\n".join([*lines[:7], *lines[8:]]))
-    assert check_submission(tmp_path / "s.csv", wanted) == [f"1 ids are missing: {lines[7].split(',')[0]}."]
+    assert check_submission(tmp_path / "s.csv", wanted) == [f"1 id is missing: {lines[7].split(',')[0]}."]
 
 
 @pytest.mark.field

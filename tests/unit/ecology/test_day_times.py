@@ -113,7 +113,7 @@ def test_species_with_too_few_records_are_named_and_refused_where_asked_for(tmp_
     rows = "".join(f"deer,0.{n}\n" for n in range(1, 9))
     table = write(tmp_path / "t.csv", f"species,time\n{rows}fox,0.2\n")
     assert activity(table, resamples=100).left_out == {"fox": 1}
-    with pytest.raises(DataError, match="fox: of 1 records"):
+    with pytest.raises(DataError, match="fox: of 1 record"):
         activity(table, species=["fox"])
 
 

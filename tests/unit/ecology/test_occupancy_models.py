@@ -244,7 +244,7 @@ def test_locations_that_lack_a_covariate_are_named_and_left_out() -> None:
     )
     assert fit.survey.left_out == {"2": "lacks x", "5": "lacks x", "7": "has no observation"}
     assert any("2 locations left out, as each lacks x: 2, 5." in note for note in fit.notes)
-    assert any("1 observations lack effort" in note for note in fit.notes)
+    assert any("1 observation left out, for want of effort" in note for note in fit.notes)
     kept = np.delete(np.arange(N), [2, 5, 7])
     detections[0, 0] = np.nan
     same = fit_occupancy(

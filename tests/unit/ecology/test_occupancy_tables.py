@@ -186,7 +186,7 @@ def test_effort_and_confirmed_detections_are_tables_of_the_same_shape(tmp_path: 
     marked = occupancy(path, confirmed=sure, false_positive="0.03:0.01-0.08").best
     assert set(marked.probabilities) == {"psi", "p", "false_positive", "certain"}
     short = write(tmp_path / "short.csv", ["Station", "a"], [[n, 1] for n in NAMES])
-    with pytest.raises(DataError, match="has 1 occasions and the histories have 4"):
+    with pytest.raises(DataError, match="has 1 occasion and the histories have 4"):
         occupancy(path, p="effort", effort=short)
 
 
@@ -262,7 +262,7 @@ def test_scores_are_a_table_of_files(tmp_path: Path) -> None:
     assert occupancy(other, scores=True).best.psi.value == pytest.approx(fit.psi.value, abs=1e-3)
     audit = write(tmp_path / "audit.csv", ["score", "seen"], [[0.1, 0], [-1, 0], [4.2, 1], [3, 1], [9, ""]])
     fit = occupancy(path, scores=True, audit=audit).best
-    assert any("1 files that nobody looked at" in note for note in fit.notes)
+    assert any("1 file is left out, as nobody looked at them" in note for note in fit.notes)
     with pytest.raises(UsageError, match="effort is of detection histories"):
         occupancy(path, scores=True, effort=audit)
     with pytest.raises(DataError, match="no column called score"):

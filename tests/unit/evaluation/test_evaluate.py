@@ -153,7 +153,7 @@ def test_locations_in_training_and_evaluation_are_a_leak() -> None:
         catalog.with_table(catalog.table.with_columns(swapped)), predictions, part="test", samples=20
     )
     assert len(found.leak.findings) == 1
-    assert "1 locations have media in training and evaluation (L0)" in found.leak.findings[0]
+    assert "1 location has media in training and evaluation (L0)" in found.leak.findings[0]
 
 
 def test_one_camera_judged_later_is_no_leak_and_stands_in_a_box_above_the_figures() -> None:
@@ -371,7 +371,7 @@ def test_several_labels_and_a_model_that_says_one() -> None:
         .alias("labels")
     )
     catalog = catalog.with_table(catalog.table.with_columns(both))
-    with pytest.raises(DataError, match=r"1 media have more than one label.*'m0-0'"):
+    with pytest.raises(DataError, match=r"1 media has more than one label.*'m0-0'"):
         evaluate(catalog, predictions)
     left = evaluate(catalog, predictions, samples=20, several_labels="leave-out")
     assert (left.counts.several_labels, left.counts.evaluated) == (1, 59)
@@ -397,7 +397,7 @@ def test_the_one_part_that_was_predicted_is_the_part_that_is_judged() -> None:
 def test_predictions_for_no_media_are_refused_or_counted_but_other_parts_are_not_strangers() -> None:
     catalog, predictions = world()
     cut = catalog.filter(pl.col("media_id") != "m5-9")
-    with pytest.raises(DataError, match="1 predictions are for media that are not in the catalog: 'm5-9'"):
+    with pytest.raises(DataError, match="1 prediction is for media that are not in the catalog: 'm5-9'"):
         evaluate(cut, predictions)
     found = evaluate(cut, predictions, part="test", samples=20, allow_unmatched=True)
     assert (found.counts.predictions_unmatched, found.counts.predictions_elsewhere) == (1, 30)
@@ -406,7 +406,7 @@ def test_predictions_for_no_media_are_refused_or_counted_but_other_parts_are_not
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda p: p.vstack(p[:1]), "1 media have more than one row in the predictions: 'm0-0'"),
+        (lambda p: p.vstack(p[:1]), "1 media has more than one row in the predictions: 'm0-0'"),
         (lambda p: p.with_columns(hare=pl.lit(0.9, pl.Float32)), "do not sum to 1"),
         (lambda p: p.with_columns(hare=pl.lit(None, pl.Float32)), "probabilities are missing"),
         (lambda p: p.with_columns(status=pl.lit("failed")), "60 failed"),

@@ -122,7 +122,7 @@ def test_what_cannot_be_joined_is_refused_with_the_first_five_ids() -> None:
         match(catalog, replace(all_of, table=all_of.table[:0]))
     with pytest.raises(DataError, match=r"6 predictions are for media .*'m1', .* 'm5' and 1 more"):
         match(catalog.filter(pl.col("media_id") == "m0"), all_of)
-    with pytest.raises(DataError, match=r"1 media have more than one row in the predictions: 'm2'\."):
+    with pytest.raises(DataError, match=r"1 media has more than one row in the predictions: 'm2'\."):
         match(catalog, replace(all_of, table=all_of.table.vstack(all_of.table[2:3])))
     with pytest.raises(DataError, match="Predictions a event cannot be judged"):
         match(catalog, replace(all_of, level="event"))
@@ -160,7 +160,7 @@ def test_probabilities_are_in_0_to_1_and_sum_to_1_but_for_rounding(
         assert found.probabilities.min() >= 0
         assert found.probabilities.max() <= 1
     else:
-        with pytest.raises(DataError, match=r"1 predictions are 'ok', but .*: 'b'"):
+        with pytest.raises(DataError, match=r"1 prediction is 'ok', but .*: 'b'"):
             match(catalog, predictions)
 
 
@@ -178,7 +178,7 @@ def test_of_several_labels_the_probabilities_need_not_sum_to_1_and_each_is_its_o
     wolves = catalog_of(("a", ["wolf", "hare"]), ("b", ["hare"]), ("c", ["hare"]))
     left = match(wolves, knows, unknown_labels="leave-out")
     assert (left.counts.unknown_label, left.counts.evaluated) == (1, 2)
-    with pytest.raises(DataError, match=r"1 media have a label that the model does not know: 'wolf'\. The"):
+    with pytest.raises(DataError, match=r"1 media has a label that the model does not know: 'wolf'\. The"):
         match(wolves, knows)
 
 

@@ -72,7 +72,7 @@ def test_a_box_outside_its_photo_is_told_of_and_other_columns_are_kept(tmp_path:
     head = [*HEAD, "Latitude"]
     catalog = read(table(tmp_path / "results_detections.csv", [[*row, "46.5"]], head))
     assert catalog.table["boxes"][0] is None
-    assert "1 boxes are outside their photos" in " ".join(catalog.facts.notes)
+    assert "1 box is outside the photo" in " ".join(catalog.facts.notes)
     assert "results_detections.csv line 2" in " ".join(catalog.facts.notes)
     assert catalog.table["addaxai_Latitude"].to_list() == ["46.5"]
 
@@ -133,7 +133,7 @@ def test_both_tables_are_read_together_and_who_verified_an_empty_photo_called_it
     assert read(tmp_path / "results_detections.csv").table.equals(catalog.table)
     notes = " ".join(catalog.facts.notes)
     assert "read together: results_files.csv, results_detections.csv" in notes
-    assert "results_detections.csv: 1 rows say again what others do" in notes
+    assert "results_detections.csv: 1 row left out: others say the same" in notes
     assert "AddaxAI had the photos in C:/x (--root FOLDER says where they are)" in notes
 
 
@@ -189,7 +189,7 @@ def test_the_tables_of_later_versions_are_one_export(named: str, export: Path) -
         ["person"],
     ]
     assert rows["addaxai_notes"].to_list() == [None, "rain", None]
-    assert "1 boxes are outside their photos" in " ".join(catalog.facts.notes)
+    assert "1 box is outside the photo" in " ".join(catalog.facts.notes)
     assert "AddaxAI had the photos in /cards" in " ".join(catalog.facts.notes)
 
 

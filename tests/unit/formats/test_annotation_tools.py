@@ -163,7 +163,7 @@ def test_a_detectors_file_is_a_source(tmp_path: Path, first: bool) -> None:
     assert catalog.facts.videos is not None
     assert catalog.facts.videos.count == 1
     assert any("--boxes md.json" in note for note in catalog.facts.notes)
-    assert any("on 1 photos the detector failed" in note for note in catalog.facts.notes)
+    assert any("on 1 photo the detector failed" in note for note in catalog.facts.notes)
 
 
 @pytest.mark.parametrize("prefix", ["C:\\cards\\", "/media/disk/", "\\\\nas\\x\\"])

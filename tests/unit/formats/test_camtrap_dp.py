@@ -82,9 +82,9 @@ def test_media_get_place_time_event_labels_and_boxes(make: Callable[..., Path]) 
     assert boxes[0] == [{"category": "animal", "conf": 1.0, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}]
     assert boxes[1] is None
     notes = " ".join(catalog.facts.notes)
-    assert "1 media are URLs, not files, and are left out" in notes
-    assert "1 deployments name no location" in notes
-    assert "1 observations are by machine" in notes
+    assert "1 media left out: URLs, not files" in notes
+    assert "1 deployment names no location" in notes
+    assert "1 observation is by machine" in notes
     assert catalog.facts.others["camtrap_dp"]["media_left_out_as_urls"] == 1
 
 

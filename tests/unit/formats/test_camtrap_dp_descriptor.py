@@ -382,7 +382,7 @@ def test_observations_of_events_that_are_no_labels_are_told_of(tmp_path: Path) -
         "o1,d1,e1,2020-01-01T00:00:00Z,2020-12-31T00:00:00Z,event,blank\n"
     )
     notes = " ".join(read(write(tmp_path / "p", files)).facts.notes)
-    assert "1 observations are of events and are not read as labels of media (--event-labels does)" in notes
+    assert "1 observation is of an event and is not read as labels of media (--event-labels does)" in notes
 
 
 def test_a_first_part_of_bad_rows_alone_is_listed(tmp_path: Path) -> None:

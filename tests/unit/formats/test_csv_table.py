@@ -80,7 +80,7 @@ def test_free_columns_of_several_rows_are_put_together(tmp_path: Path) -> None:
         ("name,label\na.jpg,fox\n", {}, r"line 1: no column holds the path.*it has: name, label"),
         ("path,label\n,fox\n", {}, "labels.csv line 2 has no path"),
         ("path,label\na.jpg,fox\n\nb.jpg,hare,3\n", {}, "labels.csv line 4 has 3 cells"),
-        ("path,label\na.jpg\n", {}, "labels.csv line 2 has 1 cells"),
+        ("path,label\na.jpg\n", {}, "labels.csv line 2 has 1 cell"),
         ("path,label,label\na.jpg,fox,fox\n", {}, "more than once: label"),
         ("path,,column_2\na.jpg,fox,fox\n", {}, "more than once: column_2"),
         ("", {}, "is empty"),
@@ -172,7 +172,7 @@ def test_times_keep_the_wall_clock_and_know_the_instant_only_where_it_is_written
     ]
     assert catalog.table["timestamp_source"].to_list() == ["metadata"] * 3 + ["none"] * 3 + ["metadata"]
     assert any(
-        "1 times cannot be read" in note and "labels.csv line 5" in note for note in catalog.facts.notes
+        "1 time cannot be read" in note and "labels.csv line 5" in note for note in catalog.facts.notes
     )
     assert any("1 are dates without a time of day" in note for note in catalog.facts.notes)
     assert catalog.table["camera_date"].to_list() == [*[None] * 5, date(2020, 3, 29), None]

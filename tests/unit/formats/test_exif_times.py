@@ -85,7 +85,7 @@ def test_the_tag_of_each_time_is_kept_and_a_change_is_no_capture(tmp_path: Path)
     assert [moment and moment.year for moment in table["exif_modified"]] == [None] * 3 + [2026] * 2
     notes = "\n".join(catalog.facts.notes)
     assert "2 photos say only when they were modified (by 'Photo Editor 9'" in notes
-    assert "1 photos have no DateTimeOriginal" in notes
+    assert "1 photo has no DateTimeOriginal" in notes
 
 
 def test_photos_that_were_not_changed_get_no_column_of_changes(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_without_exiftool_it_is_said_what_was_not_read(
     monkeypatch.setenv("PATH", str(tmp_path))
     catalog = card(tmp_path / "card", {"MakerNote": reconyx(datetime(2015, 5, 7))})
     assert catalog.table["camera_time"].to_list() == [None]
-    assert any("1 photos without a time have a block" in note for note in catalog.facts.notes)
+    assert any("1 photo without a time has a block" in note for note in catalog.facts.notes)
 
 
 @pytest.mark.slow

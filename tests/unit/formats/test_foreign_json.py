@@ -321,7 +321,7 @@ def test_a_photo_that_speciesnet_names_again_is_one_where_the_words_are_the_same
     again = {"filepath": "0.jpg", "detections": []}
     catalog = read(speciesnet(tmp_path, again, again, {"filepath": "1.jpg"}))
     assert catalog.table["file_path"].to_list() == ["0.jpg", "1.jpg"]
-    assert any("1 entries say the same of a photo" in note for note in catalog.facts.notes)
+    assert any("1 entry says the same of a photo" in note for note in catalog.facts.notes)
     with pytest.raises(DataError, match="more than once"):
         read(speciesnet(tmp_path, again, again | {"prediction_score": 0.1}))
 

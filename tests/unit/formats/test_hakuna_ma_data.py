@@ -101,11 +101,10 @@ def test_what_does_not_fit_together_is_told(files: Callable[..., Path]) -> None:
     notes = read(files(train_frame_labels=frames, train_labels=labels), part="train").facts.notes
     assert list(notes[:6]) == [
         "train_labels.csv: no row has the label zorilla",
-        "1 sequences have labels but no images, as SER_S9#C02#2#1 in train_labels.csv line 4",
-        "1 sequences have images but no row in train_labels.csv",
-        "1 labels are of images that are not in the metadata, as S9/none.JPG in "
-        "train_frame_labels.csv line 6",
-        "1 images have a label that their sequence does not have, as S1/B04/B04_R1/S1_B04_R1_PICT9999.JPG",
+        "1 sequence has labels but no images, as SER_S9#C02#2#1 in train_labels.csv line 4",
+        "1 sequence has images but no row in train_labels.csv",
+        "1 label is of images that are not in the metadata, as S9/none.JPG in train_frame_labels.csv line 6",
+        "1 image has a label that their sequence does not have, as S1/B04/B04_R1/S1_B04_R1_PICT9999.JPG",
         f"no folder S1, S10 of images is in {files()}",
     ]
 

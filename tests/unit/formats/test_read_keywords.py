@@ -58,7 +58,7 @@ def test_sidecars_are_read_and_what_a_model_said_is_no_label(tmp_path: Path, nam
     assert labels(tmp_path, "Trapline|species") == [["fox"], None]
     assert labels(tmp_path, "fox", "Species") == [None, ["deer"]]
     catalog = read(tmp_path, format="photo_folder", keywords=["Species"])
-    assert any("1 photos have keywords below 'Trapline'" in note for note in catalog.facts.notes)
+    assert any("1 photo has keywords below 'Trapline'" in note for note in catalog.facts.notes)
     assert catalog.table["keywords"].to_list() == ["Trapline|species|fox", "Species|deer"]
 
 
@@ -124,7 +124,7 @@ def test_a_keyword_in_another_case_is_said_and_is_no_label(tmp_path: Path) -> No
     photo(tmp_path, "2.jpg", "-XMP-dc:Subject=Fox")
     catalog = read(tmp_path, format="photo_folder", keywords=["fox"])
     assert catalog.table["labels"].to_list() == [["fox"], None]
-    assert any("1 photos have the keyword 'Fox', which is not 'fox'" in note for note in catalog.facts.notes)
+    assert any("1 photo has the keyword 'Fox', which is not 'fox'" in note for note in catalog.facts.notes)
 
 
 def test_a_keyword_without_a_letter_is_refused(tmp_path: Path) -> None:

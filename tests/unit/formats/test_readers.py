@@ -351,7 +351,7 @@ def test_a_source_without_times_takes_those_of_the_photos_when_asked(tmp_path: P
     ]  # fmt: skip
     assert found.table["timestamp_source"].to_list()[2:4] == ["exif", "none"]
     assert found.table["event_id"].n_unique() == 3  # two, and none for the photo without a time
-    assert any("1 photos have no time" in note for note in found.facts.notes)
+    assert any("1 photo has no time" in note for note in found.facts.notes)
     if form == "csv":  # the fifth is not there: it stays a row
         assert len(found) == 5
         assert any("no column holds times; `trapline catalog --exif`" in note for note in without.facts.notes)
@@ -451,7 +451,7 @@ def test_coco_categories_go_by_name_and_boxes_become_fractions(tmp_path: Path) -
     assert table["boxes"].null_count() == 2
     notes = " ".join(catalog.facts.notes)
     assert "the categories 6 and 7 are both called 'Fox'" in notes
-    assert "1 boxes ran past" in notes
+    assert "1 box clipped, past" in notes
 
 
 @pytest.mark.parametrize(

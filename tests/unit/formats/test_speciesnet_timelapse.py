@@ -42,8 +42,8 @@ def test_predictions_bring_boxes_and_no_labels(tmp_path: Path) -> None:
     assert boxes[1:] == [None, []]
     assert catalog.labels == []
     assert catalog.table["speciesnet_prediction"][0].endswith("red fox")
-    assert any("1 entries are URLs" in note for note in catalog.facts.notes)
-    assert any("on 1 photos a part of SpeciesNet failed" in note for note in catalog.facts.notes)
+    assert any("1 entry left out: URLs" in note for note in catalog.facts.notes)
+    assert any("on 1 photo a part of SpeciesNet failed" in note for note in catalog.facts.notes)
 
 
 @pytest.mark.parametrize(

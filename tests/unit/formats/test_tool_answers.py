@@ -250,7 +250,7 @@ def test_wildlife_insights_rows_of_people_are_no_answers(tmp_path: Path) -> None
     assert row(found.predictions, "1.jpg")["red fox"] == pytest.approx(0.97)
     assert row(found.predictions, "2.jpg")["capreolus"] == pytest.approx(0.6)
     assert found.predictions.table["status"].to_list() == ["ok", "ok", "failed", "failed"]
-    assert "1 rows are not of computer vision" in " ".join(found.notes)
+    assert "1 row is not of computer vision" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize("name", ["speciesnet", "megadetector"])
@@ -518,7 +518,7 @@ def test_ids_are_matched_though_some_are_of_other_media(tmp_path: Path) -> None:
     rows += [[f"m{number}", 0.8, 0.2] for number in range(4)] + [["m9", 0.1, 0.9]]
     found = read_answers(table(tmp_path / "t.csv", rows), catalog_of())
     assert found.predictions.summary().ok == 4
-    assert "1 files that it names are not in the catalog" in found.notes
+    assert "it names 1 file that is not in the catalog" in found.notes
 
 
 def test_wildlife_insights_species_beside_its_genus_is_an_epithet(tmp_path: Path) -> None:

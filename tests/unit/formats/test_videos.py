@@ -165,7 +165,7 @@ def test_boxes_of_a_videos_frames_are_no_photos_boxes(tmp_path: Path) -> None:
     assert (facts.matched, facts.names_not_in_catalog, facts.videos) == (1, 1, 1)  # type: ignore[union-attr]
     document["images"] = images[1:2]
     (tmp_path / "clips.json").write_text(json.dumps(document))
-    with pytest.raises(DataError, match="1 of its 1 names are of videos"):
+    with pytest.raises(DataError, match="1 of its 1 name is of videos"):
         join_boxes(read(a_table(tmp_path)), tmp_path / "clips.json")
 
 

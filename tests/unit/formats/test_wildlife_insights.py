@@ -190,7 +190,7 @@ def test_rows_of_one_image_are_labels_of_one_media_also_in_tables_cut_in_two(
         ["Odocoileus virginianus", "Bubo virginianus"],
         *[["Odocoileus virginianus"]] * 2,
     ]
-    assert any(note.startswith("1 rows of images are repeated") for note in catalog.facts.notes)
+    assert any(note.startswith("1 row of images is repeated") for note in catalog.facts.notes)
     alone = read(folder / "images_9_1.csv")
     assert len(alone) == 2
     assert any("images_9_2.csv beside images_9_1.csv is not read" in note for note in alone.facts.notes)

@@ -513,7 +513,7 @@ def test_a_box_too_thin_to_be_written_is_left_out_and_counted(scene: Any, tmp_pa
         made.catalog.table.with_columns(pl.Series("boxes", boxes, made.catalog.table.schema["boxes"]))
     )
     report = package(made, tmp_path / "dp")
-    assert any("1 boxes without an area" in lost for lost in report.lost)
+    assert any("1 box without an area" in lost for lost in report.lost)
     first, second = table(tmp_path / "dp", "observations")[:2]
     assert (first["scientificName"], first["bboxX"]) == ("Capreolus capreolus", "")
     assert second["bboxX"] == "0.600000"

@@ -73,7 +73,7 @@ def test_clocks_that_cannot_be_right_are_said(name: str, scene: Any, tmp_path: P
     made.options = {kind: own | {"deployments": wide} for kind, own in made.options.items()}
     report, _ = run(replace(made, catalog=catalog), name, tmp_path, **options)
     whole = " | ".join(report.notes)
-    for when in ("1 times lie before 2000", "1 times lie on 1 January 2000", "1 times lie in the future"):
+    for when in ("1 time lies before 2000", "1 time lies on 1 January 2000", "1 time lies in the future"):
         assert when in whole
 
 
@@ -162,7 +162,7 @@ def test_the_threshold_is_a_probability(name: str, scene: Any, tmp_path: Path) -
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(TABLES)))
 def test_rows_below_the_threshold_are_said(name: str, scene: Any, tmp_path: Path) -> None:
     report, _ = run(scene(), name, tmp_path, threshold=0.5)
-    assert any("1 rows have no label of at least 0.5" in note for note in report.notes)
+    assert any("1 row has no label of at least 0.5" in note for note in report.notes)
 
 
 def test_unknown_formats_and_options_are_named_with_what_there_is(scene: Any, tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_a_file_in_the_way_is_never_overwritten(scene: Any, tmp_path: Path) -> N
     with pytest.raises(UsageError, match=r"'sorted' takes for 'mode' symlink or .*, not 'move'"):
         run(made, "sorted", tmp_path / "other", mode="move")
     made.catalog.path("north/a2.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 photos are not below .*a2\.jpg"):
+    with pytest.raises(DataError, match=r"1 photo is not below .*a2\.jpg"):
         run(made, "sorted", tmp_path / "other", mode="copy")
 
 

@@ -194,8 +194,8 @@ def test_boxes_of_photos_that_cannot_be_measured_are_said_to_be_lost(scene: Any,
     made = scene("box")
     made.catalog.path("north/a 1 !!.jpg").unlink()
     report = write(made.predictions, made.catalog, tmp_path / "c.json", format="coco-camera-traps")
-    assert any("boxes of 1 photos" in lost for lost in report.lost)
-    assert any("1 photos have no width and height" in note for note in report.notes)
+    assert any("boxes of 1 photo" in lost for lost in report.lost)
+    assert any("1 photo has no width and height" in note for note in report.notes)
     document = json.loads((tmp_path / "c.json").read_text())
     assert not any("bbox" in annotation for annotation in document["annotations"])
 

@@ -61,7 +61,7 @@ def test_people_in_boxes_are_unrecognisable_and_the_rest_is_as_it_was(made: Any,
     assert b"maker's note" not in files["a 1 !!.jpg"].read_bytes()
     assert {name.split(": ")[0].split("/")[-1] for name in report.failed} == {"b1.jpg", "b2.jpg"}
     assert {"b1.jpg", "b2.jpg"} & files.keys() == set()
-    assert "unrecognisable in 1 photos" in " ".join(report.notes)
+    assert "unrecognisable in 1 photo" in " ".join(report.notes)
     assert "1 of people without such a box are blurred whole" in " ".join(report.notes)
 
 

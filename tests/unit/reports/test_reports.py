@@ -323,6 +323,9 @@ def test_an_unlabelled_catalog_without_times_or_places_can_be_explored(tmp_path:
     assert list(found.examples) == ["not labelled"]
     titles = [one.title for one in found.findings]
     assert titles == ["Without a label: 1 of 1 media", "No locations are known", "No times are known"]
+    assert "`trapline catalog --exif` reads it" in found.findings[-1].text
+    read = catalog.with_table(catalog.table.with_columns(pl.lit(None, pl.String).alias("exif_time_tag")))
+    assert "cannot be split by date" in survey(read).findings[-1].text
     structure(found.save_report(tmp_path / "x.html"))
 
 

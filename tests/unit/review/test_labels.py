@@ -149,7 +149,7 @@ def test_an_event_that_is_cut_in_two_gets_nothing_and_one_that_grew_is_what_was_
     decided = with_decisions(cut, review.log)
     assert shown(decided) == [(None, None)] * 3 + [(None, ["hare"])] * 3
     assert (
-        "1 decisions of events that this catalog cuts in several are left out (event:e1)"
+        "1 decision left out, of events that this catalog cuts in several (event:e1)"
         in decided.facts.notes[-1]
     )
     joined = catalog.with_table(catalog.table.with_columns(event_id=pl.Series(["all"] * 6)))

@@ -171,7 +171,7 @@ def test_unreadable_photos_are_counted_and_keep_their_row(
 ) -> None:
     lost = catalog.part("validation").table["media_id"][0]
     table = catalog.table.with_columns(file_path=catalog.table["file_path"].replace({lost: "gone.png"}))
-    with pytest.warns(UserWarning, match=r"1 photos cannot be read .*gone\.png"):
+    with pytest.warns(UserWarning, match=r"1 photo cannot be read .*gone\.png"):
         path = train(recipe(), catalog.with_table(table), tmp_path / "run", cache=cache)
     assert ModelFile(path).card.training_data["left_out"] == {"unreadable": 1}
     kept = Predictions.load(tmp_path / "run" / "validation.parquet")

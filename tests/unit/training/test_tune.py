@@ -95,7 +95,7 @@ def test_photos_that_are_gone_cost_no_trial(
         return SimpleNamespace(metrics={"log_loss": Interval(value=0.7)})
 
     monkeypatch.setattr(sys.modules["trapline.training.tune"], "crossval", judged)
-    with pytest.raises(SourceGoneError, match="None of the 1 photos"):
+    with pytest.raises(SourceGoneError, match="None of the 1 photo"):
         tune(RECIPE, catalog, tmp_path / "s", trials=2)
     (tmp_path / "m.jpg").write_bytes(b"photo")
     found = tune(RECIPE, catalog, tmp_path / "s", trials=2)

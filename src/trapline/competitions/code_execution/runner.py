@@ -32,7 +32,7 @@ from trapline.competitions.submission import (
     translate_labels,
     write_rows,
 )
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats import wall_clock
 from trapline.formats.readers import NUMBER_IN_NAME, folder_of
 from trapline.images import prepare
@@ -71,7 +71,10 @@ def main(root: Path) -> None:
     card = settings["card"]
     wanted = read_format(data / "submission_format.csv")
     frames = read_frames(data, wanted)
-    log(f"{len(frames.paths)} photos of {len(wanted.ids)} sequences; the network runs on {session.runtime}")
+    log(
+        f"{many(len(frames.paths), 'photo')} of {many(len(wanted.ids), 'sequence')}; the network runs on "
+        f"{session.runtime}"
+    )
     deadline = started + settings["time_limit_s"] * _SHARE_OF_TIME
     run = _PackedRun(session, card, frames, time.monotonic(), deadline)
     pooling = as_object(settings["pooling"], plain=("by_label",))
@@ -188,9 +191,9 @@ class _PackedRun:
             self.done += len(indices)
             self._tell()
         if self.done < len(table):
-            log(f"Time was short: {len(table) - self.done} photos were not looked at")
+            log(f"Time was short: {many(len(table) - self.done, 'photo was')} not looked at")
         if self.failures:
-            log(f"{self.failures} photos could not be read")
+            log(f"{many(self.failures, 'photo')} could not be read")
         if self.failures == self.done:
             raise DataError(f"{self._why_nothing()}, so there is nothing to hand in.")
         return table
@@ -200,7 +203,7 @@ class _PackedRun:
             return "test_metadata.csv has no photo of the sequences that submission_format.csv asks for"
         if not self.done:
             return f"Time was up before the first of {len(self.frames.paths)} photos was looked at"
-        return f"Not one of {self.done} photos could be read"
+        return f"Not one of {many(self.done, 'photo')} could be read"
 
     def _answers(self) -> Iterator[tuple[list[int], Floats]]:
         """Indices of photos and float32 [photos, labels]; NaN where a photo could not be read."""
@@ -242,7 +245,7 @@ class _PackedRun:
             return photos
         if not self.short:
             self.short = True
-            log(f"Time is short: the {sequences} sequences to come are given their first frames only")
+            log(f"Time is short: the {many(sequences, 'sequence')} to come are given their first frames only")
         return max(_FEWEST_FRAMES, int(possible / sequences))
 
     def _read(self, index: int, preprocessing: Any) -> Pixels | None:
@@ -277,7 +280,7 @@ class _PackedRun:
             self.told = now
             rate = done / max(now - self.started, 1e-9)
             left = (total - done) / rate
-            log(f"{done} of {total} photos, {rate:.1f} a second, about {left:.0f} s left")
+            log(f"{done} of {many(total, 'photo')}, {rate:.1f} a second, about {left:.0f} s left")
 
 
 def pool(
@@ -321,7 +324,7 @@ def write(
         log(f"Labels that the model does not know are given {settings['absent']}: {', '.join(lacking)}")
     empty = int(np.isnan(numbers).any(axis=1).sum())
     if empty:
-        log(f"{empty} sequences of which no photo was read are given the mean of the others")
+        log(f"{many(empty, 'sequence is')} of no photo that was read, and given the mean of the others")
     task = card["task"]
     filled = fill_empty(numbers, "prior", task)[:, kept]
     chosen = [labels[index] for index in kept]

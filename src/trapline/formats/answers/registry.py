@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import BLANK_WORDS, Catalog, content_hash
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats.naming import match_names
 from trapline.formats.unknown import what_to_do
 from trapline.options import Option, check_options, options_of
@@ -403,13 +403,13 @@ def _describe(
     if strangers > 0:
         videos = sum(map(is_video, set(answers.names)))
         of_them = f", {videos:,} of them videos" if videos else ""
-        notes.append(f"{strangers:,} files that it names are not in the catalog{of_them}")
+        notes.append(f"it names {many(strangers, 'file that is')} not in the catalog{of_them}")
     if matched < len(catalog):
         notes.append(f"{len(catalog) - matched:,} media of the catalog are not in it: they are failed")
     if odd:
-        notes.append(f"{len(odd):,} entries cannot be used and are failed: {odd[0]}")
+        notes.append(f"{many(len(odd), 'entry cannot be used and is')} failed: {odd[0]}")
     if answers.kept is not None:
-        labels = "label" if answers.kept == 1 else f"{answers.kept} labels"
+        labels = "label" if answers.kept == 1 else many(answers.kept, "label")
         notes.append(
             f"it tells of the surest {labels} only: what needs the probability of every label (log loss, "
             "Brier score, areas under curves) is not computed on it"

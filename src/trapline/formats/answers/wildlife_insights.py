@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.answers.registry import ToolAnswers, answer_reader
 from trapline.formats.wildlife_insights_tables import BY_MACHINE
 from trapline.tables import read_header, read_numbers, read_table, refuse_missing_columns
@@ -63,5 +63,5 @@ def read_wildlife_insights_answers(source: Path) -> ToolAnswers:
         task="single-label",
         kept=1,
         entry="row {}".format,
-        notes=[f"{people:,} rows are not of computer vision and are left out"] if people else [],
+        notes=[f"{many(people, 'row is not of computer vision and is')} left out"] if people else [],
     )

@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 
 from trapline.catalog import BOX, normal_paths
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.addaxai_tables import OF_ADDAXAI, AddaxaiExport, open_addaxai, recognise_addaxai
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.individuals import add_individuals
@@ -68,11 +68,11 @@ def read_addaxai(
         notes.insert(0, f"read together: {', '.join(export.names)}")
     if odd.height:
         notes.append(
-            f"{odd.height:,} boxes are outside their photos or without a confidence, and are left out: "
+            f"{many(odd.height, 'box is')} outside the photo or without a confidence, and left out: "
             f"{odd['_place'][0]}"
         )
     people = int(media["_verified"].sum())
-    notes.append(f"labels of people: {people:,} of {media.height:,} photos were verified by one")
+    notes.append(f"labels of people: {people:,} of {many(media.height, 'photo was')} verified by one")
     if classified_by == "human" and people < media.height:
         notes.append(
             "what the model alone says is no label: `trapline predictions` reads it with its confidences"
@@ -212,7 +212,7 @@ def _name_locations(media: pl.DataFrame, deployments: pl.DataFrame | None) -> tu
     named = deployments.drop_nulls("deployment_id").unique("deployment_id", keep="first")
     sites = named.select("deployment_id", pl.col("site_name").alias("location_id"))
     unknown = media.filter(~pl.col("deployment_id").is_in(sites["deployment_id"].implode())).height
-    notes = [f"{unknown:,} files are of deployments that have no row"] if unknown else []
+    notes = [f"{many(unknown, 'file is')} of deployments that have no row"] if unknown else []
     return media.join(sites, on="deployment_id", how="left", maintain_order="left"), notes
 
 

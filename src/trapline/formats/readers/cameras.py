@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from trapline.errors import name_some
+from trapline.errors import many, name_some
 
 _DATE = r"(?i)^(19|20)\d\d([-_. ]?(0[1-9]|1[0-2])([-_. ]?[0-3]\d)?)?$"
 """Folders of a year, a month or a day, into which one camera's photos are put."""
@@ -31,7 +31,7 @@ def name_cameras(rows: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[str]
     if why is None:
         count = folders.drop_nulls().n_unique()
         loose = folders.null_count()
-        rest = f"; {loose:,} photos that lie in none are of '{name}'" if loose else ""
+        rest = f"; {many(loose, 'photo that lies in none is')} of '{name}'" if loose else ""
         cameras = (
             "1 folder is a location" if count == 1 else f"{count:,} folders are locations, a camera each"
         )
@@ -39,10 +39,10 @@ def name_cameras(rows: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[str]
     if len(several) > 1:
         location = pl.when(serials.is_not_null()).then(pl.lit("camera ") + serials)
         without = serials.null_count()
-        rest = f"; {without:,} photos without one are of no known location" if without else ""
+        rest = f"; {many(without, 'photo without one is')} of no known location" if without else ""
         numbers = name_some(several)
         return rows.with_columns(location.alias("location_id")), [
-            f"{len(several):,} cameras by their serial numbers ({numbers}), a location each{rest}"
+            f"{many(len(several), 'camera')} by their serial numbers ({numbers}), a location each{rest}"
         ]
     return rows.with_columns(pl.lit(name).alias("location_id")), [
         f"all photos are taken for one camera's at one location, '{name}'{why}"

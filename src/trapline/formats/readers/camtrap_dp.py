@@ -12,7 +12,7 @@ from typing import Any, Literal
 import polars as pl
 
 from trapline.catalog import BOX, EVENT_LABELS, SCHEMA, is_box
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats.camtrap_dp_schema import TABLES, columns
 from trapline.formats.json_file import read_json_object
 from trapline.formats.readers.camtrap_dp_tables import (
@@ -271,7 +271,7 @@ def _open(source: Path, unpack_to: Path | None) -> Iterator[_Package]:
             names.add((inner / descriptor.name).as_posix())
             done = safe_unzip(source, unpack_to, want=lambda name: name not in names and not _is_litter(name))
             root = unpack_to / inner
-            notes = [f"{len(done)} files of the zip were unpacked to {unpack_to}"]
+            notes = [f"{many(len(done), 'file of the zip was')} unpacked to {unpack_to}"]
         yield _Package(tables, document, root, notes)
 
 
@@ -289,13 +289,13 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
     name = pl.coalesce("fileName", "mediaID")
     remote = pl.concat_str(pl.lit("remote"), "deploymentID", name, separator="/")
     if urls and keep_urls:
-        notes.append(f"{urls} media are URLs: they are kept under remote/, and were not fetched")
+        notes.append(f"{many(urls, 'media')} named by URLs, kept under remote/ and not fetched")
         media = media.with_columns(
             pl.when(is_url).then("filePath").alias("url"),
             pl.when(is_url).then(remote).otherwise("filePath").alias("filePath"),
         )
     elif urls:
-        notes.append(f"{urls} media are URLs, not files, and are left out (--keep-urls keeps the rows)")
+        notes.append(f"{many(urls, 'media')} left out: URLs, not files (--keep-urls keeps the rows)")
         media = media.filter(~is_url)
     kept: list[str] = [column for column in ("captureMethod", "url") if column in media.columns]
     standard = {*columns("media"), "eventID", "_place", "url", *SCHEMA, *TAKEN}
@@ -347,7 +347,7 @@ def _locations(deployments: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     notes = []
     if unnamed.height:
         notes.append(
-            f"{unnamed.height} deployments name no location: each is taken for a location of its own"
+            f"{many(unnamed.height, 'deployment names')} no location: each is taken for a location of its own"
             + (
                 f", but {shared.height} at the coordinates of another for the same as that"
                 if shared.height
@@ -366,7 +366,7 @@ def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:
     if counted.height < table.height:
         other = "machine" if by == "human" else "human"
         notes.append(
-            f"{table.height - counted.height} observations are by {other} and are not read as labels"
+            f"{many(table.height - counted.height, 'observation is')} by {other}, not read as labels"
         )
     kind = pl.col("observationType")
     label = (
@@ -380,7 +380,7 @@ def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:
     counted = _make_boxes(counted.with_columns(label.alias("_label")))
     vague = counted.filter(pl.col("_label").is_null()).height
     if vague:
-        notes.append(f"{vague} observations are unknown or unclassified: they are no labels")
+        notes.append(f"{many(vague, 'observation is')} unknown or unclassified: no labels")
     return counted, notes
 
 
@@ -424,8 +424,8 @@ def _add_events(rows: pl.DataFrame, observations: pl.DataFrame) -> tuple[pl.Data
     notes = []
     if unclear:
         notes.append(
-            f"{unclear} media lie within several events of their deployment at once and name none: they are "
-            "given no event"
+            f"{many(unclear, 'media lies')} within several events of their deployment at once: no event is "
+            "given"
         )
     return rows.drop("_own", "_spanning", "_events"), notes
 
@@ -534,7 +534,10 @@ def _note_events(observations: pl.DataFrame) -> list[str]:
     count = observations.filter(pl.col("_label").is_not_null(), observationLevel="event").height
     if not count:
         return []
-    return [f"{count} observations are of events and are not read as labels of media (--event-labels does)"]
+    return [
+        f"{many(count, 'observation is of an event and is')} not read as labels of media (--event-labels "
+        "does)"
+    ]
 
 
 def _make_boxes(observations: pl.DataFrame) -> pl.DataFrame:

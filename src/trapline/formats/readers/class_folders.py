@@ -10,7 +10,7 @@ from typing import Literal
 import polars as pl
 
 from trapline.catalog import BLANK_WORDS
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats.hidden import is_hidden
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
@@ -157,8 +157,8 @@ def read_class_folders(
         rows = _read_sorted(rows, SortingRecord.read(source))
         unmoved = int(rows[AS_SORTED].sum())
         notes.append(
-            f"{unmoved:,} of {len(rows):,} photos lie where sorting put them: they keep the answer that they "
-            "were sorted by, as accepted by whoever looked through the folders"
+            f"{unmoved:,} of {many(len(rows), 'photo lies')} where sorting put them: they keep the answer "
+            "that they were sorted by, as accepted by whoever looked through the folders"
         )
     else:
         rows = _read_by_levels(rows, levels) if levels else _read_by_depth(rows, label_from)
@@ -192,8 +192,8 @@ def _read_by_observation(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         return rows, []
     named, _ = apply_pattern(rows, _OBSERVATION)
     return named, [
-        f"{len(observations):,} of {len(rows):,} files are named <observation>_<letters>: taken as events of "
-        "that observation"
+        f"{len(observations):,} of {many(len(rows), 'file is')} named <observation>_<letters>: taken as "
+        "events of that observation"
     ]
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import JsonValue
 
 from trapline.catalog import BOX, is_box
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.json_file import as_number, id_text, keys_at_the_start, read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.on_disk import look_up_paths, look_up_renamed
@@ -173,8 +173,9 @@ def _count_whose(
     if classified_by != "human" or not machine:
         return table, []
     return table, [
-        f"{machine:,} annotations have a score, so they are a model's: their boxes are read, and no labels "
-        "are made of them (--classified-by machine, or all, makes some; `trapline predictions` reads them)"
+        f"{many(machine, 'annotation has')} a score, so they are a model's: their boxes are read, and no "
+        "labels are made of them (--classified-by machine, or all, makes some; `trapline predictions` reads "
+        "them)"
     ]
 
 
@@ -257,7 +258,8 @@ def _read_frames(rows: pl.DataFrame, source: Path) -> pl.DataFrame:
     whole = (numbers == numbers.round()) & (numbers.abs() < _MOST_FRAMES)
     odd = rows["frame"].filter(rows["frame"].is_not_null() & ~whole.fill_null(value=False))
     if len(odd):
-        note(f"{source.name}: frame_num of {len(odd):,} images is no whole number: none, as of '{odd[0]}'")
+        images = many(len(odd), "image")
+        note(f"{source.name}: frame_num of {images} is no whole number: none, as of '{odd[0]}'")
     return rows.with_columns(pl.when(pl.lit(whole)).then(pl.lit(numbers)).cast(pl.Int64).alias("frame"))
 
 
@@ -304,7 +306,7 @@ def _join_annotations(
         pl.when(pl.col(name).list.len() > 0).then(pl.col(name)).alias(name) for name in ("labels", "boxes")
     )
     joined = rows.join(together, left_on="media_id", right_on="image_id", how="left", maintain_order="left")
-    return joined, [f"{clipped} boxes ran past the image's edge and are clipped"] if clipped else []
+    return joined, [f"{many(clipped, 'box')} clipped, past the image's edge"] if clipped else []
 
 
 def _fractions(named: pl.DataFrame) -> tuple[pl.DataFrame, int]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from trapline.catalog import as_name
-from trapline.errors import DataError, UsageError, name_some
+from trapline.errors import DataError, UsageError, many, name_some
 from trapline.formats.hidden import is_hidden
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
@@ -424,7 +424,7 @@ def _why_not(table: pl.DataFrame, role: str, column: str, taken: Mapping[str, st
         return None
     pairs = table.select(taken["path"], column).drop_nulls().unique()
     if _LOCATIONS_LOOK_LIKE_IDS <= pairs.height == pairs[column].n_unique():
-        return f"each of {pairs.height:,} photos has one of its own, as in {pairs[column].min()!r}"
+        return f"each of {many(pairs.height, 'photo')} has one of its own, as in {pairs[column].min()!r}"
     return None
 
 
@@ -500,7 +500,9 @@ def _one_row_a_media(
     remedy = "correct the table, or leave the column out with --column ROLE="
     together = one_row_a_media(rows, "file_path", tuple(_TARGETS.values()), remedy)
     extra = rows.height - together.height
-    notes = [f"{extra} rows name a path that an earlier row names: labels of one media"] if extra else []
+    notes = (
+        [f"{many(extra, 'row names')} a path that an earlier row names: labels of one media"] if extra else []
+    )
     return _null_for_empty(together), notes
 
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from trapline.addresses import address_of
 from trapline.catalog import ByDefault, Catalog, Splitter, as_name
-from trapline.errors import DataError, TraplineWarning
+from trapline.errors import DataError, TraplineWarning, many
 from trapline.formats.exiftool import installed_exiftool, read_tag
 from trapline.storage import AnyPath
 from trapline.times import day_evidence, read_time
@@ -102,7 +102,9 @@ def with_times_for(splitter: Splitter, catalog: Catalog) -> Catalog:
     told = (
         f"All labelled photos are of one location, and the source names no times: EXIF has those of {known} "
     )
-    warnings.warn(" ".join([f"{told}of {rows.height} photos.", *notes]), TraplineWarning, stacklevel=3)
+    warnings.warn(
+        " ".join([f"{told}of {many(rows.height, 'photo')}.", *notes]), TraplineWarning, stacklevel=3
+    )
     return catalog.with_table(rows.select(*table.columns, pl.exclude(table.columns)))
 
 
@@ -175,11 +177,11 @@ def _settle_days(exif: pl.DataFrame, ambiguous: dict[int, str]) -> tuple[pl.Data
     first = next(iter(ambiguous.values()))
     notes = []
     if order is not None:
-        notes.append(f"EXIF: {len(read) - lost:,} photos have their dates {order}, as {first!r}")
+        notes.append(f"EXIF: {many(len(read) - lost, 'photo has')} their dates {order}, as {first!r}")
     if lost:
         notes.append(
-            f"EXIF: {lost:,} photos have dates of which nothing tells the day from the month, as {first!r}: "
-            "they have no time"
+            f"EXIF: {many(lost, 'photo has')} dates of which nothing tells the day from the month, as "
+            f"{first!r}: they have no time"
         )
     return exif, notes
 
@@ -212,31 +214,33 @@ class _Told:
     def notes(self) -> list[str]:
         """In sentences."""
         counted = self.problems.most_common()
-        notes = [f"EXIF: {count:,} photos: {self._describe(kind)}" for kind, count in counted]
+        notes = [f"EXIF: {many(count, 'photo')}: {self._describe(kind)}" for kind, count in counted]
         if self.silent:
-            notes.append(f"EXIF: {self.silent:,} photos have no time")
+            notes.append(f"EXIF: {many(self.silent, 'photo has')} no time")
         if self.changed_by:
             names = ", ".join(repr(name) for name, _ in self.changed_by.most_common(3) if name)
             notes.append(
-                f"EXIF: {self.changed_by.total():,} photos say only when they were modified "
+                f"EXIF: {many(self.changed_by.total(), 'photo says')} only when they were modified "
                 f"({f'by {names}; ' if names else ''}the tag DateTime), which is no time of capture: kept in "
                 f"the column {MODIFIED}"
             )
         if self.by_change_tag:
             notes.append(
-                f"EXIF: {self.by_change_tag:,} photos have no DateTimeOriginal; their time is that of the "
-                f"tag DateTime, which programs that change a photo set anew ({TIME_TAG} tells them)"
+                f"EXIF: {many(self.by_change_tag, 'photo has')} no DateTimeOriginal; their time is that of "
+                f"the tag DateTime, which programs that change a photo set anew ({TIME_TAG} tells them)"
             )
         if self.in_xmp:
-            notes.append(f"EXIF: {self.in_xmp:,} photos have their time in XMP alone ({TIME_TAG} tells them)")
+            notes.append(
+                f"EXIF: {many(self.in_xmp, 'photo has')} their time in XMP alone ({TIME_TAG} tells them)"
+            )
         if self.maker_notes:
             notes.append(
-                f"EXIF: {self.maker_notes:,} photos have their time where only the camera's maker writes it; "
-                "it was read with ExifTool"
+                f"EXIF: {many(self.maker_notes, 'photo has')} their time where only the camera's maker "
+                "writes it; it was read with ExifTool"
             )
         if self.maker_notes_unread:
             notes.append(
-                f"EXIF: {self.maker_notes_unread:,} photos without a time have a block of the camera's "
+                f"EXIF: {many(self.maker_notes_unread, 'photo without a time has')} a block of the camera's "
                 "maker, which may hold it: with the program ExifTool (https://exiftool.org) it is read"
             )
         return notes

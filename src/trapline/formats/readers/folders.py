@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.catalog import as_text
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.hidden import is_hidden
 from trapline.formats.videos import count_videos
 from trapline.tables import current_reading
@@ -113,7 +113,7 @@ def _describe_left_out(
         reasons = ", ".join(sorted({error.strerror or str(error) for error in refused}))
         more = ", …" if len(unreadable) > _NAMED else ""
         sentences.append(
-            f"{len(unreadable):,} folders cannot be read, and what is in them is missing: "
+            f"{many(len(unreadable), 'folder')} cannot be read, and what is in them is missing: "
             f"{', '.join(unreadable[:_NAMED])}{more} ({reasons})"
         )
     return sentences

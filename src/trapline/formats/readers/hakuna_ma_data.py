@@ -8,7 +8,7 @@ from typing import Literal
 import polars as pl
 
 from trapline.catalog import BLANK_WORDS
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.one_hot import read_one_hot
 from trapline.formats.readers.registry import reader
@@ -128,14 +128,14 @@ def _join_event_labels(rows: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, li
     lost = given.join(rows, on="seq_id", how="anti")
     if lost.height:
         notes.append(
-            f"{lost.height} sequences have labels but no images, as {lost['seq_id'][0]} in "
+            f"{many(lost.height, 'sequence has')} labels but no images, as {lost['seq_id'][0]} in "
             f"{describe_line(path, lost['_line'][0])}"
         )
     named = given.select("seq_id", pl.col("labels").alias("event_labels"))
     rows = rows.drop("event_labels").join(named, on="seq_id", how="left", maintain_order="left")
     without = rows.filter(pl.col("event_labels").is_null())
     if without.height:
-        notes.append(f"{without['seq_id'].n_unique()} sequences have images but no row in {path.name}")
+        notes.append(f"{many(without['seq_id'].n_unique(), 'sequence has')} images but no row in {path.name}")
     return rows, notes
 
 
@@ -148,8 +148,8 @@ def _join_frame_labels(rows: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, li
     lost = given.join(rows, on="file_name", how="anti")
     if lost.height:
         notes.append(
-            f"{lost.height} labels are of images that are not in the metadata, as {lost['file_name'][0]} in "
-            f"{lost['_place'][0]}"
+            f"{many(lost.height, 'label is')} of images that are not in the metadata, as "
+            f"{lost['file_name'][0]} in {lost['_place'][0]}"
         )
     lists = (
         given.drop_nulls("label")
@@ -163,7 +163,8 @@ def _join_frame_labels(rows: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, li
     odd = rows.filter(seen.list.set_difference("event_labels").list.len() > 0)
     if odd.height:
         notes.append(
-            f"{odd.height} images have a label that their sequence does not have, as {odd['file_name'][0]}"
+            f"{many(odd.height, 'image has')} a label that their sequence does not have, as "
+            f"{odd['file_name'][0]}"
         )
     return rows, notes
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from trapline.catalog import ATTRIBUTES, INDIVIDUAL, INDIVIDUALS, LIFE_STAGES, SEXES
+from trapline.errors import many
 from trapline.tables import note, read_numbers
 from trapline.taxonomy import BLANK
 
@@ -113,7 +114,7 @@ def _values(name: str, cells: pl.Series) -> pl.Series:
         silent = cells.is_not_null() & values.is_null() & ~cells.str.to_lowercase().is_in(_UNKNOWN)
     if count := int(silent.sum()):
         first = cells.filter(silent)[0]
-        note(f"{count:,} values of {cells.name} are no {_CALLED[name]}: the first is {first!r}")
+        note(f"{many(count, 'value')} of {cells.name} no {_CALLED[name]}: the first is {first!r}")
     return values.alias(name)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import JsonValue
 
 from trapline.catalog import BOX, Catalog, JoinedBoxes, as_foreign_text
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.detections import (
     categories_by_id,
     category_of,
@@ -80,13 +80,13 @@ def read_megadetector(source: Path, *, root: Path | str | None = None) -> Draft:
         table = table.with_columns(pl.Series("labels", labels, pl.List(pl.String)))
         people = len(labels) - labels.count(None)
         notes.append(
-            f"labels of people: {people:,} of {len(labels):,} photos were verified by one, in AddaxAI"
+            f"labels of people: {people:,} of {many(len(labels), 'photo was')} verified by one, in AddaxAI"
         )
     table = _one_row_a_photo(table)
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
     failed = sum(detections_of(entry) is None for entry in entries)
-    notes += [f"on {failed:,} photos the detector failed: they have no boxes"] if failed else []
+    notes += [f"on {many(failed, 'photo')} the detector failed: no boxes"] if failed else []
     no_labels = "no locations" if any(labels) else "no labels and no locations"
     notes.append(
         f"a detector's file has {no_labels}, and is all that was read: the folder of the "
@@ -135,7 +135,7 @@ def _one_row_a_photo(table: pl.DataFrame) -> pl.DataFrame:
     more = table.height - table["file_path"].n_unique()
     if not more:
         return table
-    note(f"{more:,} entries name a photo that another names too: taken as one")
+    note(f"{many(more, 'entry names')} a photo that another names too: taken as one")
     return table.group_by("file_path", maintain_order=True).agg(pl.all().drop_nulls().first())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.catalog import as_name, normal_paths
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.naming import match_some_names
 from trapline.formats.readers.folders import find_pictures
 
@@ -78,8 +78,8 @@ def look_up_paths(paths: pl.Series, root: Path, source: Path, *, asked: bool) ->
         return normal, []
     row = matched.is_not_null().arg_max() or 0
     note = (
-        f"{count:,} of {int(foreign.sum()):,} paths are of another folder and were matched by their ends: "
-        f"'{paths[row]}' is taken for '{matched[row]}'"
+        f"{count:,} of {many(int(foreign.sum()), 'path is')} of another folder and were matched by their "
+        f"ends: '{paths[row]}' is taken for '{matched[row]}'"
     )
     return matched.fill_null(normal), [note]
 
@@ -115,6 +115,6 @@ def look_up_renamed(paths: pl.Series, root: Path, source: Path) -> tuple[pl.Seri
         return paths, []
     row = matched.is_not_null().arg_max() or 0
     return matched.fill_null(paths), [
-        f"{count:,} files have names that a tool of annotation gave them: '{paths[row]}' is taken for "
+        f"{many(count, 'file has')} names that a tool of annotation gave them: '{paths[row]}' is taken for "
         f"'{matched[row]}'"
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.catalog import as_name, as_text
+from trapline.errors import many
 from trapline.formats.naming import LOOSER_FORMS
 
 _FOLDER = "^(.*)/"
@@ -50,8 +51,8 @@ def as_on_disk(paths: pl.Series, root: Path) -> tuple[pl.Series, list[str]]:
         return paths, []
     first = min(renamed)
     return paths.replace(renamed), [
-        f"{len(renamed):,} paths differ from those on the disk in accents, upper and lower case, blanks or "
-        f"%20 only: {first!r} is taken for {renamed[first]!r}"
+        f"{many(len(renamed), 'path differs')} from those on the disk in accents, upper and lower case, "
+        f"blanks or %20 only: {first!r} is taken for {renamed[first]!r}"
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats.time_columns import join_date_and_time
 
 _MEANINGS = {
@@ -51,7 +51,7 @@ def apply_pattern(rows: pl.DataFrame, pattern: str) -> tuple[pl.DataFrame, list[
         old = pl.col(target) if target in rows.columns else pl.lit(None)
         rows = rows.with_columns(pl.coalesce(value, old).alias(target))
     missed = len(matched) - int(matched.sum())
-    return rows, [f"the pattern does not match {missed:,} paths"] if missed else []
+    return rows, [f"the pattern does not match {many(missed, 'path')}"] if missed else []
 
 
 def _read_types(text: pl.Series, name: str) -> pl.Series:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 from trapline.formats.keywords import label_by_keywords
 from trapline.formats.readers.cameras import name_cameras
 from trapline.formats.readers.class_folders import refuse_what_may_be_labels
@@ -90,7 +90,9 @@ def read_photo_folder(
         notes += more
     without = rows["location_id"].null_count()
     if without:
-        notes.append(f"{without:,} photos have no location; `trapline catalog --location NAME` gives one")
+        notes.append(
+            f"{many(without, 'photo has')} no location; `trapline catalog --location NAME` gives one"
+        )
     return Draft(
         rows,
         source,

@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import JsonValue
 
 from trapline.catalog import BOX
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.detections import confidence_of
 from trapline.formats.json_file import as_number, id_text, keys_at_the_start, read_json_object
 from trapline.formats.readers.draft import Draft
@@ -80,9 +80,9 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
     table = pl.DataFrame(rows, schema=schema).with_columns(pl.col("file_path").alias("media_id"))
     table = _one_row_a_photo(table)
     empty = [name for name in table.columns if name.startswith("speciesnet_") and table[name].is_null().all()]
-    notes = [f"{urls} entries are URLs, not files, and are left out"] if urls else []
+    notes = [f"{many(urls, 'entry')} left out: URLs, not files"] if urls else []
     if failed:
-        notes.append(f"on {failed} photos a part of SpeciesNet failed")
+        notes.append(f"on {many(failed, 'photo')} a part of SpeciesNet failed")
     folder = source.parent if root is None else Path(root)
     own: dict[str, JsonValue] = {"entries": len(document[key]), "left_out_as_urls": urls, "failed": failed}
     return Draft(
@@ -97,7 +97,7 @@ def _one_row_a_photo(table: pl.DataFrame) -> pl.DataFrame:
     )
     if once.height < table.height:
         more = table.height - once.height
-        note(f"{more:,} entries say the same of a photo as another does: taken as one")
+        note(f"{many(more, 'entry says')} the same of a photo as another does: taken as one")
     return once
 
 

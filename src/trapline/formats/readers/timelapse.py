@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.catalog import normal_paths
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.individuals import add_individuals, usual_columns
 from trapline.formats.readers.label_columns import (
@@ -203,5 +203,5 @@ def _one_row_a_file(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     )
     more = rows.height - together.height
     return together, [
-        f"{more} rows name a file that an earlier row names: labels of one media"
+        f"{many(more, 'row names')} a file that an earlier row names: labels of one media"
     ] if more else []

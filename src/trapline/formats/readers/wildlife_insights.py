@@ -14,7 +14,7 @@ from typing import Literal
 import polars as pl
 
 from trapline.catalog import EVENT_LABELS, SCHEMA
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.hidden import is_hidden
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.individuals import add_individuals, of_media
@@ -229,7 +229,7 @@ def _media(download: _Download, source: Path) -> pl.DataFrame:
         [name for name in images.columns if name not in ("_file", "_line")], maintain_order=True
     )
     if images.height < whole:
-        note(f"{whole - images.height:,} rows of images are repeated word for word, and count once")
+        note(f"{many(whole - images.height, 'row of images is')} repeated word for word, and count once")
     images = reject_rows(images, pl.col("image_id").is_null(), "has no image_id")
     clash = [name for name in images.columns if name in {*SCHEMA} - {"deployment_id", *_RENAMED}]
     if clash:
@@ -316,7 +316,7 @@ def _add_paths(rows: pl.DataFrame, folder: Path, source: Path) -> pl.DataFrame:
         note(f"no photo of the download is below {folder}: paths are those that Wildlife Insights has")
     else:
         present = named["media_id"].filter(files.is_not_null()).n_unique()
-        note(f"the files of {present:,} of {images:,} images are below {folder}, by their {how}")
+        note(f"the files of {present:,} of {many(images, 'image is')} below {folder}, by their {how}")
     otherwise = [
         named[name]
         for name in dict.fromkeys((how or "address", "address", *told_apart))
@@ -402,11 +402,11 @@ def _choose(rows: pl.DataFrame, by: By) -> pl.DataFrame:
         others = rows.height - chosen.height
         if others:
             whom = "computer vision" if by == "human" else "people, or do not say by whom"
-            note(f"{others:,} identifications are by {whom} and are not read as labels (--classified-by all)")
+            note(f"{many(others, 'identification is')} by {whom}, not read as labels (--classified-by all)")
         rows = chosen
     elif by == "machine":
         rows = rows.clear()  # of none it is said that a machine identified it
     without = rows["_label"].null_count()
     if without and without < rows.height:
-        note(f"{without:,} rows name nothing ('No CV Result', 'Unknown', or no taxon): they are no labels")
+        note(f"{many(without, 'row names')} nothing ('No CV Result', 'Unknown', or no taxon): no label")
     return rows

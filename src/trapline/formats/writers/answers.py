@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from trapline.errors import name_some
+from trapline.errors import many, name_some
 from trapline.formats.writers.writing import Job
 from trapline.observations import (
     FAILED,
@@ -90,8 +90,9 @@ def _describe_detected(
     if job.level == "box" and not blank:
         return _describe_beside(job, observations, boxes)
     names = ", ".join(dict.fromkeys(answer.label for what in boxes for answer in what.answers))
-    note = f"{len(boxes)} boxes are written as what the detector calls them ({names})" if boxes else ""
-    note = ", ".join([note or "no box counts", f"{blank} photos without one as blank" if blank else ""])
+    note = f"{many(len(boxes), 'box is')} written as what the detector calls them ({names})" if boxes else ""
+    blanks = f"{many(blank, 'photo')} without one as blank" if blank else ""
+    note = ", ".join([note or "no box counts", blanks])
     return [f"{note.rstrip(', ')}: boxes count from a confidence of {job.min_conf:g} on (--min-conf)"]
 
 
@@ -103,11 +104,12 @@ def _describe_beside(job: Job, observations: Observations, boxes: Sequence[Obser
     detected = observations.standing.filter(pl.col("observer").str.starts_with("detector"))
     instead = whole.filter(pl.col("media_id").is_in(detected["media_id"].implode()))["media_id"].n_unique()
     note = (
-        f"{len(boxes)} boxes of people and vehicles are written as {names}: the detector's word, of at least "
+        f"{many(len(boxes), 'box of people and vehicles is')} written as {names}: the detector's "
+        "word, of at least "
     )
     note += f"{job.min_conf:g}"
     if instead:
-        note += f"; in {instead} photos it stands in place of what the model said of the whole photo"
+        note += f"; in {many(instead, 'photo')} it stands in place of what the model said of the whole photo"
     return [note]
 
 
@@ -128,8 +130,8 @@ def _describe_people(job: Job, entries: Sequence[MediaObservations]) -> list[str
     if not count:
         return []
     return [
-        f"{count} photos are said to show an animal where the detector found people or vehicles alone: its "
-        "word stands in what a model of crops predicts with --level box"
+        f"{many(count, 'photo is')} said to show an animal where the detector found people or vehicles "
+        "alone: its word stands in what a model of crops predicts with --level box"
     ]
 
 
@@ -194,7 +196,7 @@ def round_probability(probability: float | None) -> float:
 def describe_certain(observations: Iterable[Observation]) -> list[str]:
     """What is lost where a number must stand: that nobody gives a probability."""
     count = sum(answer.probability is None for what in observations for answer in what.answers)
-    return [f"that {count} answers of people have no probability: 1 stands there"] if count else []
+    return [f"that {many(count, 'answer of people has')} no probability: 1 stands there"] if count else []
 
 
 def describe_threshold(job: Job, threshold: float | None, unclassified: int, becomes: str) -> list[str]:
@@ -203,4 +205,4 @@ def describe_threshold(job: Job, threshold: float | None, unclassified: int, bec
     if unclassified == 0:
         return []
     least = "its threshold" if math.isinf(limit) else f"{limit:g}"
-    return [f"{unclassified} rows have no label of at least {least}: {becomes}"]
+    return [f"{many(unclassified, 'row has')} no label of at least {least}: {becomes}"]

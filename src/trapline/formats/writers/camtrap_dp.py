@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats.camtrap_dp_package import (
     CamtrapPackage,
     Row,
@@ -151,12 +151,12 @@ def write_camtrap_dp(
     pairs = [(each.observed.media, what) for each in media for what in each.observed.shown]
     flat = sum(what.box is not None and not _box(photo, what) for photo, what in pairs)
     if flat:
-        left_out.append(f"{flat} boxes without an area that six digits show")
+        left_out.append(f"{many(flat, 'box')} without an area that six digits show")
     below = [row for row in observations if row.get("classificationMethod") != "human"]
     unknown = sum(row["observationType"] == "unknown" for row in below)
     notes += describe_threshold(job, threshold, unknown, "they are observations of the type unknown")
     if package.exists:
-        notes += [f"{len(rows)} rows added to {table}.csv" for table, rows in package.added.items()]
+        notes += [f"{many(len(rows), 'row')} added to {table}.csv" for table, rows in package.added.items()]
     if not media_prefix:
         notes.append(
             f"file paths start at {job.catalog.root}: put the photos into the package as they are there"
@@ -216,7 +216,8 @@ def _locate(
     lost = []
     if untimed:
         first = ", ".join(entry.media["file_path"] for entry in untimed[:3])
-        problem = f"{len(untimed)} media have no time that is an instant (none at all, or one that daylight "
+        those = many(len(untimed), "media has")
+        problem = f"{those} no time that is an instant (none at all, or one that daylight "
         problem += f"saving skips or repeats): {first}"
         if not leave_out or len(untimed) == len(entries):
             raise DataError(
@@ -312,7 +313,7 @@ def _event_observations(job: Job, media: Sequence[_Media], threshold: float | No
             continue  # all its media have no instant: they are counted as left out
         homes = {each.deployment.deployment_id for each in own}
         if len(homes) > 1:
-            raise DataError(f"The event {what.event_id!r} has media of {len(homes)} deployments.")
+            raise DataError(f"The event {what.event_id!r} has media of {many(len(homes), 'deployment')}.")
         for count, answer in enumerate(what.answers or (None,)):
             yield {
                 "observationID": f"event-{own[0].event_id}-{_key(what)}-{count}",

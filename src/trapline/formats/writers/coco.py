@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trapline.catalog import ATTRIBUTES
+from trapline.errors import many
 from trapline.formats.writers.answers import (
     authors,
     describe_spread,
@@ -69,9 +70,9 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     )
     unsized = [entry for entry in entries if sizes[entry.media["media_id"]] is None]
     unread = sum(map(_has_boxes, unsized))
-    lost = [f"the boxes of {unread} photos whose size cannot be read"] if unread else []
+    lost = [f"the boxes of {many(unread, 'photo')} whose size cannot be read"] if unread else []
     if unsized:
-        notes.append(f"{len(unsized)} photos have no width and height: their files cannot be read")
+        notes.append(f"{many(len(unsized), 'photo has')} no width and height: their files cannot be read")
     notes += [f"'{label}' is called 'empty' (category 0)" for label in sorted(blank - {"empty"})]
     notes.append(f"{len(annotations)} annotations")
     return Written(len(images), "images", lost, notes, [job.output.name])

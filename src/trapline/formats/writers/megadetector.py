@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trapline.catalog import Catalog, DetectedBoxes
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.formats.writers.answers import (
     author,
     describe_certain,
@@ -40,6 +40,7 @@ _CATEGORY_OF_KIND = {"animal": "animal", "human": "person", "vehicle": "vehicle"
 @writer(
     "megadetector",
     endings=(".json",),
+    opened_by=("Timelapse", "AddaxAI"),
     loses=(
         "all but the five most probable labels of each row; probabilities are rounded to five digits",
         "the probability of `blank` where it is the answer: an empty photo is one without detections",
@@ -88,7 +89,9 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     notes.append(f"file paths start at {job.catalog.root}: open that folder in Timelapse")
     full = sum(any(d["bbox"] == [0, 0, 1, 1] for d in image["detections"] or ()) for image in images)
     if full:
-        notes.append(f"{full} images carry a detection of the full frame: they have no box of their answer")
+        notes.append(
+            f"{many(full, 'image without a box of its answer carries')} a detection of the full frame"
+        )
     return Written(len(images), "images", describe_certain(named), notes, [job.output.name])
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from trapline.errors import UsageError
+from trapline.errors import UsageError, many
 from trapline.formats.writers.writing import Job
 from trapline.images import DEFAULT_LIMITS, UNKNOWN, Box, ImageError, as_box, blurred_copy
 from trapline.observations import MediaObservations, category_name, is_sure, kind_of
@@ -87,7 +87,8 @@ class Copier:
         """For people: how many photos were changed, and what that does not do."""
         if not self._entries:
             return []
-        note = f"people are made unrecognisable in {self.counts['boxes']} photos, where a detector's box of "
+        photos = many(self.counts["boxes"], "photo")
+        note = f"people are made unrecognisable in {photos}, where a detector's box of "
         note += f"at least {self._job.min_conf:g} (--min-conf) has them"
         if whole := self.counts["whole"]:
             note += f"; {whole} of people without such a box are blurred whole"

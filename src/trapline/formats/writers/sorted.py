@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from trapline.catalog import as_name, as_text, refuse_gone
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats.hidden import is_hidden
 from trapline.formats.sorting_record import (
     UNDO_FILE,
@@ -87,7 +87,9 @@ def write_sorted(
     ]
     missing = [] if mode == "symlink" else _missing(job, [path for path, _ in targets])
     if missing and mode != "symlink":
-        raise DataError(f"{len(missing)} photos are not below {job.catalog.root}: {', '.join(missing[:3])}.")
+        raise DataError(
+            f"{many(len(missing), 'photo is')} not below {job.catalog.root}: {', '.join(missing[:3])}."
+        )
     free = before.made.keys() - set(before.changed())
     taken = next((at for _, at in targets if exists(job.output / as_name(at)) and at not in free), None)
     if taken is not None:

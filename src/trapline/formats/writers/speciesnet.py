@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
+from trapline.errors import many
 from trapline.formats.writers.answers import (
     authors,
     describe_certain,
@@ -93,10 +94,14 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
     predictions = [shape(job, entry) for entry in entries]
     several = sum(len(entry.shown) > 1 for entry in entries)
     if several and layout == "photo":
-        lost.append(f"{several} photos have predictions for several boxes; the most probable one is written")
+        lost.append(
+            f"{many(several, 'photo has')} predictions for several boxes; the most probable one is written"
+        )
     unsought = sum(entry.media["boxes"] is None for entry in entries)
     if unsought and layout == "detection":
-        lost.append(f"that no detector was run on {unsought} photos: they look as if it had found nothing")
+        lost.append(
+            f"that no detector was run on {many(unsought, 'photo')}: they look as if it had found nothing"
+        )
     without = [label for label in job.classes if speciesnet_label(job, label).startswith(";")]
     if without:
         lost.append(f"labels without SpeciesNet's uuid (the taxonomy gives none): {', '.join(without)}")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, many
 from trapline.formats.camtrap_dp_package import Row, csv_bytes
 from trapline.formats.deployments import Deployment, assign_deployments, read_deployments
 from trapline.formats.writers.answers import (
@@ -197,7 +197,7 @@ def write_wildlife_insights(
     )
     failed = sum(what.failure is not None for entry in timed for what in entry.shown)
     if failed:
-        notes.append(f"{failed} photos could not be classified: 'No CV Result', with the reason")
+        notes.append(f"{many(failed, 'photo')} could not be classified: 'No CV Result', with the reason")
     return Written(len(images), "rows of images.csv", lost, notes, list(tables))
 
 
@@ -253,7 +253,7 @@ def _check_times(
     if len(timed) == len(entries):
         return timed, []
     untimed = [entry.media["file_path"] for entry in entries if entry.media["camera_time"] is None]
-    problem = f"{len(untimed)} photos have no time: {', '.join(untimed[:3])}"
+    problem = f"{many(len(untimed), 'photo has')} no time: {', '.join(untimed[:3])}"
     if not leave_out or not timed:
         raise DataError(
             f"Wildlife Insights requires the time of every photo; {problem}. Leave them out with --leave-out."

@@ -93,6 +93,7 @@ class Writer:
         loses: what every file of this format lacks, in words.
         into: the output is a `file`, a `folder` of its own, or a `shared` folder that may hold more.
         endings: that the name of a file may have, lower case; empty for any.
+        opened_by: the programs that open it, by which people look for it.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Writer:
     loses: tuple[str, ...]
     into: Into
     endings: tuple[str, ...] = ()
+    opened_by: tuple[str, ...] = ()
 
 
 WRITERS: Registry[Writer] = Registry("writer", "trapline.writers")
@@ -109,7 +111,12 @@ WRITERS: Registry[Writer] = Registry("writer", "trapline.writers")
 
 
 def writer(
-    name: str, *, loses: Sequence[str], into: Into = "file", endings: Sequence[str] = ()
+    name: str,
+    *,
+    loses: Sequence[str],
+    into: Into = "file",
+    endings: Sequence[str] = (),
+    opened_by: Sequence[str] = (),
 ) -> Callable[[WriteFunction], WriteFunction]:
     """Register a function as the writer of a format; its keyword-only parameters are the options.
 
@@ -118,6 +125,7 @@ def writer(
         loses: what every file of this format lacks, in words; empty if nothing.
         into: see `Writer`.
         endings: that the output's name may have (`.json`), so that no file is called what it is not.
+        opened_by: the programs that open it ("Timelapse"): help and errors name them.
 
     Raises:
         UsageError: the name is taken, or the function is no writer; what is expected is said.
@@ -130,8 +138,8 @@ def writer(
         if into not in get_args(Into):
             raise UsageError(f"The writer '{name}' is into {' or '.join(get_args(Into))}, not '{into}'.")
         description = (inspect.getdoc(function) or "").split("\n")[0]
-        entry = Writer(name, description, function, own, tuple(loses), into, tuple(endings))
-        WRITERS.add(name, entry, function)
+        entry = Writer(name, description, function, own, tuple(loses), into, tuple(endings), tuple(opened_by))
+        WRITERS.add(name, entry, function, opened_by)
         return function
 
     return register

@@ -58,6 +58,7 @@ _COPIES_AT_ONCE = 20
 @writer(
     "xmp",
     into="shared",
+    opened_by=("digiKam", "darktable", "Lightroom"),
     loses=(
         "probabilities, who says what, and all labels but the answers",
         "boxes, locations, times, events: only keywords are written",

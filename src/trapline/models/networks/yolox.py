@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trapline.errors import DataError
+from trapline.errors import DataError, many
 from trapline.models.networks.export import export_module
 from trapline.models.weights import read_tensors
 
@@ -41,7 +41,9 @@ def yolox_graph(checkpoint: Path, side: int) -> tuple[onnx.ModelProto, int]:
         network = Yolox(width, depth, categories)
         missing = sorted(set(network.state_dict()) - set(state))
         if missing:
-            raise DataError(f"{checkpoint} lacks {len(missing)} tensors of a YOLOX, such as {missing[0]}.")
+            raise DataError(
+                f"{checkpoint} lacks {many(len(missing), 'tensor')} of a YOLOX, such as {missing[0]}."
+            )
         network.load_state_dict({key: state[key] for key in network.state_dict()})
     except (KeyError, RuntimeError) as error:
         raise DataError(f"{checkpoint} is no checkpoint of a YOLOX: {error}") from error
