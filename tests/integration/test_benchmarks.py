@@ -356,7 +356,7 @@ def smallest_trailcam_bursts(bench: Bench) -> str:
 
 def smallest_train(bench: Bench) -> str:
     few = ["--epochs", 1, "--runs", 1]
-    source = bench.caltech_night(locations=8, each=2)
+    source = bench.caltech_night(each=3)
     return "".join(
         bench.run("train.py", source, "--recipe", recipe, *few)
         for recipe in ("small-cnn", "conser-vision-resnet50")
@@ -364,7 +364,7 @@ def smallest_train(bench: Bench) -> str:
 
 
 def smallest_ecology_rows(bench: Bench) -> str:
-    return bench.run("ecology_rows.py", "--rows", 300, "--locations", 3)
+    return bench.run("ecology_rows.py", "--rows", 2000, "--locations", 5)
 
 
 PLAIN = {
