@@ -8,7 +8,7 @@ longer than its lease, let go on and killed (SIGSTOP, SIGCONT), or told to end (
 its tables are merged: every row must be the single run's, to the last bit, but for the photo that kills,
 which must be a failed row; and the table of every plan must be the same bytes.
 
-usage: python benchmarks/cluster_kills.py PHOTOS [--kills 100] [--count 2000] [--at-once 2]
+usage: python benchmarks/cluster_kills.py PHOTOS [--model MODEL] [--kills 100] [--count 2000] [--at-once 2]
 """
 
 from __future__ import annotations
@@ -205,6 +205,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("photos", type=Path)
+    parser.add_argument("--model", type=Path, help="left out: a head on Lite0 at 64 pixels")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--at-once", type=int, default=2)
@@ -218,7 +219,8 @@ def main() -> None:
         (site / "sitecustomize.py").write_text(KILLER)
         killer = make_photos(folder / "photos", options.photos, options.count)
         (folder / "model").mkdir()
-        model, single = small_model(folder / "model"), folder / "single.parquet"
+        model = small_model(folder / "model") if options.model is None else options.model.resolve()
+        single = folder / "single.parquet"
         trapline("predict", model, folder / "photos", "-o", single)
         while tally.plans < 2 or sum(tally.kills.values()) < options.kills:
             run = folder / "run"

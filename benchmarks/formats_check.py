@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from running import rival, trapline
+from running import rival, rival_python, trapline
 
 if TYPE_CHECKING:
     from trapline.catalog import Catalog
@@ -83,15 +83,6 @@ BOXES_ALONE = ("md_to_coco", "generate_predictions_json_from_md_results")
 """What these write has no answer of a classifier: it is read as a source, for its boxes."""
 THEIR_OWN = "uses unsupported mode CMYK"
 """Where MegaDetector's own reader of photos ends, at a photo of the fixtures. It is shown, and no fault."""
-
-
-def make_tools(folder: Path) -> Path:
-    """An environment with the tools; its Python."""
-    rival("tools", ["uv", "venv", "-q", "--clear", "--python", sys.executable, folder])
-    install = ["uv", "pip", "install", "-q", "--python", folder]
-    rival("megadetector", [*install, "--no-deps", MEGADETECTOR])
-    rival("tools", [*install, *TOOLS, *ITS_NEEDS])
-    return folder / "bin" / "python"
 
 
 def check(python: Path, name: str, code: str, *arguments: object) -> bool:
@@ -240,7 +231,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
-        python = make_tools(folder / "tools")
+        python = rival_python("formats", (*TOOLS, *ITS_NEEDS), alone=(MEGADETECTOR,))
         print("| output | | what the tool says |\n| --- | --- | --- |")
         sources: dict[str, tuple[Path, list[str]]] = {
             "jura": (options.data / "jura" / "site-8.2-G", ["--location", "8.2 G"]),

@@ -1,14 +1,16 @@
 """What do clients that mean no good cost a server? Its memory, its statuses, and whether others are answered.
 
-    python benchmarks/hostile.py MODEL [--only requests|photos|models] [--seconds N] [--schemathesis N]
+    python benchmarks/hostile.py MODEL [--only requests|photos|models] [--share 1] [--seconds N]
+                                [--schemathesis N]
 
 Starts `trapline serve MODEL`, one process, for each line of the table: 10,000 one-byte requests, a body of
 500 MB, 700 silent connections, large gRPC calls without the token and with it, numbers in JSON; photos that
 are dear to decode, and a model file that is endless, or answers NaN, in place of the served one, both under
-honest load and ended by SIGTERM in the middle of it. With --schemathesis it also has schemathesis (fetched by
-uv into an environment of its own) make requests from the description of the interfaces for that long. Prints
-Markdown; leaves with status 1 if a server ended, if an honest client was not answered, or if schemathesis
-found a fault. Linux only: memory is read from /proc.
+honest load and ended by SIGTERM in the middle of it. With --share, for a small machine,
+the one-byte requests, the calls and the pixels of the JPEG 2000 are that share of those named. With
+--schemathesis it also has schemathesis (fetched by uv into an environment of its own) make requests from the
+description of the interfaces for that long. Prints Markdown; leaves with status 1 if a server ended, if an
+honest client was not answered, or if schemathesis found a fault. Linux only: memory is read from /proc.
 """
 
 import argparse
@@ -109,13 +111,14 @@ def read_all(connection: socket.socket) -> bytes:
     return found
 
 
-def tiny(running: Server) -> str:
+def tiny(running: Server, share: float) -> str:
     """10,000 one-byte requests, pipelined over 10 connections."""
     one = HEAD + b"content-length: 1\r\n\r\nx"
     started, answered = time.monotonic(), 0
     for _ in range(10):
         with running.connect() as connection:
-            connection.sendall(one * 999 + one.replace(b"host: x", b"host: x\r\nconnection: close"))
+            connection.sendall(one * (round(1000 * share) - 1))
+            connection.sendall(one.replace(b"host: x", b"host: x\r\nconnection: close"))
             answered += read_all(connection).count(b"HTTP/1.1 422")
     return f"{answered:,} answered 422 in {time.monotonic() - started:.1f} s"
 
@@ -140,7 +143,7 @@ def silent(running: Server) -> str:
     return f"a probe is answered in {1000 * waited:.0f} ms"
 
 
-def calls(running: Server, token: str) -> str:
+def calls(running: Server, token: str, share: float) -> str:
     """60 gRPC calls of 30 MiB, 10 at a time."""
     request = protos.message(protos.V2, "ModelInferRequest")(
         model_name="it", raw_input_contents=[bytes(30 * 2**20)]
@@ -158,7 +161,7 @@ def calls(running: Server, token: str) -> str:
                 found[error.code().name] += 1
 
     pool = ThreadPoolExecutor(10)
-    for _ in range(60):
+    for _ in range(round(60 * share)):
         pool.submit(ask)
     waited = running.slowest_while(pool)
     statuses = ", ".join(f"{number} {name}" for name, number in found.most_common())
@@ -278,18 +281,19 @@ def many_frames(frames: int = 2_000_000) -> bytes:
     return head + b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0" * frames + b";"
 
 
-def slow() -> bytes:
+def slow(share: float) -> bytes:
     """A JPEG 2000 of 49 million pixels: a legal photo that takes a decoder seconds."""
-    small = np.random.default_rng(0).integers(0, 256, (1750, 1750, 3), dtype=np.uint8)
+    side = round(7000 * share**0.5)
+    small = np.random.default_rng(0).integers(0, 256, (side // 4, side // 4, 3), dtype=np.uint8)
     file = io.BytesIO()
-    large = Image.fromarray(small).resize((7000, 7000), Image.Resampling.BICUBIC)
+    large = Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
     large.save(file, "JPEG2000", quality_mode="rates", quality_layers=[60])
     return file.getvalue()
 
 
 PHOTOS = {
-    "JPEG of 50,000 scans": many_scans,
-    "GIF of 2,000,000 frames": many_frames,
+    "JPEG of 50,000 scans": lambda share: many_scans(),
+    "GIF of 2,000,000 frames": lambda share: many_frames(),
     "JPEG 2000 of 49 million pixels": slow,
 }
 
@@ -407,18 +411,19 @@ def described(model: Path, seconds: int) -> tuple[str, bool]:
         return f"{cases[-1] if cases else '?'} cases, status {done.returncode}", done.returncode == 0
 
 
-def requests(model: Path) -> None:
+def requests(model: Path, share: float) -> None:
     """Print what requests that hold no hostile photo do."""
-    for attack, given in ((tiny, ()), (large, ()), (silent, ()), (numbers, ("--token", TOKEN))):
+    attacks = ((tiny, (share,), ()), (large, (), ()), (silent, (), ()), (numbers, (), ("--token", TOKEN)))
+    for attack, size, given in attacks:
         with server(model, *given) as running:
-            before, found = running.memory("VmRSS"), attack(running)
+            before, found = running.memory("VmRSS"), attack(running, *size)
             print(
                 f"| {attack.__doc__.rstrip('.')} | {found} | {before} | {running.memory('VmHWM')} |",
                 flush=True,
             )
     for who, token in (("without the token", "guess"), ("with it", TOKEN)):
         with server(model, "--token", TOKEN) as running:
-            before, found = running.memory("VmRSS"), calls(running, token)
+            before, found = running.memory("VmRSS"), calls(running, token, share)
             print(
                 f"| {calls.__doc__.rstrip('.')}, {who} | {found} | {before} | {running.memory('VmHWM')} |",
                 flush=True,
@@ -434,15 +439,18 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=10, help="of honest load before and during an attack"
     )
+    parser.add_argument("--share", type=float, default=1.0, help="of the size of the dearest attacks")
     parser.add_argument("--only", choices=("requests", "photos", "models"))
     parser.add_argument("--schemathesis", type=int, metavar="SECONDS")
     options = parser.parse_args()
+    if options.share != 1:
+        print(f"One-byte requests, calls and pixels: {options.share:g} of those named.\n")
     print("| what | found | MiB before | at most |\n| --- | --- | --- | --- |")
     if options.only in (None, "requests"):
-        requests(options.model)
+        requests(options.model, options.share)
     good = True
     for name, make in PHOTOS.items() if options.only in (None, "photos") else ():
-        found, fine = attacked(options.model, make(), options.seconds)
+        found, fine = attacked(options.model, make(options.share), options.seconds)
         good = good and fine
         print(f"| {name}, 4 at a time | {found} | | |", flush=True)
     for how in ("endless", "NaN") if options.only in (None, "models") else ():

@@ -6,7 +6,8 @@ the time that a whole run takes, from the start of the interpreter to the writin
 the runs one of its decoding processes is killed before. Then the same command is run again. When a run comes
 to its end, its table must be that of the run left alone, byte for byte; then all is deleted and begun anew.
 
-usage: python benchmarks/kill_test.py PHOTOS FIXTURES [--kills 200] [--count 2000] [--format csv|parquet]
+usage: python benchmarks/kill_test.py PHOTOS FIXTURES [--model MODEL] [--kills 200] [--count 2000]
+           [--format csv|parquet]
 """
 
 from __future__ import annotations
@@ -133,6 +134,7 @@ def main() -> None:
     )
     parser.add_argument("photos", type=Path)
     parser.add_argument("fixtures", type=Path)
+    parser.add_argument("--model", type=Path, help="left out: a head on Lite0 at 64 pixels")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--format", choices=["csv", "parquet"], default="csv")
@@ -140,7 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        model = small_model(folder)
+        model = small_model(folder) if options.model is None else options.model.resolve()
         names = lay_out(folder, options.photos, options.fixtures, options.count)
         command = [sys.executable, "-m", "trapline", "predict", str(model), "list.txt", "--force", "-o"]
         whole, cut = folder / f"whole.{options.format}", folder / f"cut.{options.format}"

@@ -23,6 +23,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 JOBS = str(Path(__file__).parents[1] / "unit" / "tasks")
 
+SOON = {"worker_niceness": 0, "health_check_period_ms": 300, "health_check_initial_delay_ms": 300}
+"""By itself Ray has its workers wait behind everything else, minutes on a busy machine, and knocks at each
+machine every three seconds. Five knocks that nobody hears and it is lost; a slow one has ten seconds each."""
+
 SMALL: dict[str, Any] = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
 
 
@@ -50,6 +54,7 @@ def cluster() -> Iterator[Any]:
         port = free_port()
         # Ray takes 127.0.0.1 for what is seen from outside
         head = SMALL | {"num_cpus": 0, "node_ip_address": "127.0.0.2", "ray_client_server_port": port}
+        head |= {"_system_config": SOON}
         here = Cluster(initialize_head=True, head_node_args=head)
         try:
             here.client = f"ray://127.0.0.2:{port}"
