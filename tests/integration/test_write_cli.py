@@ -90,7 +90,7 @@ def test_photos_that_could_not_be_copied_are_named_and_strict_makes_them_status_
     Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "a.jpg")
     status, out, _ = run("--format", "xmp", "--mode", "copy", "-o", "copies")
     assert status == 0
-    assert "Wrote 1 copies to copies (xmp)." in out
+    assert "Wrote 1 copy to copies (xmp)." in out
     assert "1 photo was not written:\n  b.jpg: " in out
     status, out, err = run("--format", "xmp", "--mode", "copy", "-o", "strict", "--strict", "--json")
     assert status == 1
