@@ -161,6 +161,7 @@ def test_individuals_are_told_in_a_few_words(reviewer: Callable[..., Reviewer]) 
     assert ann.page.input_value("#alike-words") == "2"
     ann.page.fill("#alike-words", "2 a f, 3 juv feeding at dusk")
     ann.page.keyboard.press("Enter")
+    ann.page.wait_for_selector("#filled .chip >> text=adult female")
     assert (
         " ".join(ann.page.inner_text("#filled .chip >> nth=0").split()) == "roe deer − × 2 + adult female … ✕"
     )

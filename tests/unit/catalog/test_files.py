@@ -139,7 +139,7 @@ def test_what_cannot_be_linked_is_counted_or_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=complaint):
             link_class_folders(catalog_of(tmp_path / "in", [("a", "a.jpg", labels)]), tmp_path / "o2")
-    with pytest.raises(DataError, match="are missing"):
+    with pytest.raises(DataError, match="is missing"):
         link_class_folders(catalog_of(tmp_path / "in", [("c", "c.jpg", ["fox"])]), tmp_path / "o2")
 
 
