@@ -113,7 +113,6 @@ if TYPE_CHECKING:
     from trapline.competitions.code_execution import Checked, CodePackage
     from trapline.ecology import EcologyOverview as EcologyOverview
     from trapline.ecology import Records as Records
-    from trapline.ecology import Stations as Stations
     from trapline.ensemble import CombinedTable as CombinedTable
     from trapline.ensemble import FoldBy
     from trapline.ensemble import Recalibrated as Recalibrated
@@ -3068,7 +3067,13 @@ def ecology_report(
         UsageError: an option is of what is not there.
         DataError: there is no record, or one is at none of the stations.
     """
-    from trapline.ecology import guess_stations, leave_out_labels, overview, read_records
+    from trapline.ecology import (
+        guess_stations,
+        leave_out_labels,
+        overview,
+        read_records,
+        read_stations_beside,
+    )
 
     page = _report_path(output)
     own = _own_records(
@@ -3090,7 +3095,9 @@ def ecology_report(
         records, photos = own
     records = leave_out_labels(records, exclude)
     if stations is not None or (own is None and _has_stations(Path(str(source)))):
-        placed = _stations_of(stations or Path(str(source)), stations_columns, timezone)
+        placed = read_stations_beside(
+            stations or Path(str(source)), columns=stations_columns, timezone=timezone
+        )
     elif stations_columns:
         raise UsageError("--stations-column is of a table of stations, and none was named (--stations).")
     else:
@@ -3113,16 +3120,6 @@ def ecology_report(
 
         write_ecology_report(result, page)
     return result
-
-
-def _stations_of(source: File, columns: Mapping[str, str] | None, timezone: str | None) -> Stations:
-    """Where cameras stood; errors name the options of the stations."""
-    from trapline.ecology import name_station_options, read_stations
-
-    try:
-        return read_stations(source, columns=columns, timezone=timezone)
-    except DataError as error:
-        raise DataError(name_station_options(str(error))) from error
 
 
 def _has_stations(source: Path) -> bool:

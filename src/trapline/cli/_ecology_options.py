@@ -11,7 +11,7 @@ import typer
 
 from trapline.arguments import refuse_own_input
 from trapline.cli._common import note, refuse_to_overwrite
-from trapline.errors import DataError, UsageError
+from trapline.errors import UsageError
 
 if TYPE_CHECKING:
     from trapline.ecology import Records, Stations, Target
@@ -116,17 +116,14 @@ def load_stations(
     timezone: str | None = None,
 ) -> Stations:
     """Stations of a command's arguments; errors name the options of the stations."""
-    from trapline.ecology import name_station_options, read_stations
+    from trapline.ecology import read_stations_beside
 
-    try:
-        return read_stations(
-            source,
-            columns=roles_of(column, "--stations-column"),
-            time_format=time_format,
-            timezone=timezone,
-        )
-    except DataError as error:
-        raise DataError(name_station_options(str(error))) from error
+    return read_stations_beside(
+        source,
+        columns=roles_of(column, "--stations-column"),
+        time_format=time_format,
+        timezone=timezone,
+    )
 
 
 def roles_of(column: Sequence[str] | None, option: str) -> dict[str, str]:

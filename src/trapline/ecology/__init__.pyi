@@ -59,8 +59,8 @@ from .sources import describe_made_of as describe_made_of
 from .sources import predicted_media as predicted_media
 from .sources import records_of as records_of
 from .station_tables import STATION_ROLES as STATION_ROLES
-from .station_tables import name_station_options as name_station_options
 from .station_tables import read_stations as read_stations
+from .station_tables import read_stations_beside as read_stations_beside
 from .stations import Station as Station
 from .stations import Stations as Stations
 from .stations import guess_stations as guess_stations

@@ -45,11 +45,6 @@ _DAY = timedelta(days=1)
 _TABLES = (".csv", ".csv.gz", ".tsv", ".txt")
 
 
-def name_station_options(message: str) -> str:
-    """A message with the options of the stations for those of the records, where both are read."""
-    return re.sub(r"--(?=(?:time-format|column)\b)", "--stations-", message)
-
-
 @checked
 def read_stations(
     source: Path | str,
@@ -80,6 +75,21 @@ def read_stations(
     with open_reading(Reading(strict=True)) as reading:
         stations = _read(source, dict(columns or {}), time_format, timezone)
     return replace(stations, notes=(*reading.notes, *stations.notes))
+
+
+def read_stations_beside(
+    source: Path | str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    time_format: str | None = None,
+    timezone: str | None = None,
+) -> Stations:
+    """As `read_stations`, where records are read too: errors name the options of the stations."""
+    try:
+        return read_stations(source, columns=columns, time_format=time_format, timezone=timezone)
+    except DataError as error:
+        named = re.sub(r"--(?=(?:time-format|column)\b)", "--stations-", str(error))
+        raise DataError(named) from error
 
 
 def as_stations(stations: Stations | Path | str) -> Stations:

@@ -147,10 +147,10 @@ class _RankJudge:
         """The curve of one level for itself, and its threshold where finer ones answer first."""
         everything = np.ones(len(self.groups), np.bool_)
         counts = self.counts(best, everything)
-        chosen = ChosenThreshold(
-            wanted=str(self.want), threshold=None, too_few=self._reached_by_few(best, here)
-        )
-        if choice is not None:
+        if choice is None:
+            few = self._reached_by_few(best, here)
+            chosen = ChosenThreshold(wanted=str(self.want), threshold=None, too_few=few)
+        else:
             stops, right, judged = self._at(best.level, here)
             other = None if elsewhere is None else self._at(best.level, elsewhere)
             chosen = ChosenThreshold(

@@ -165,8 +165,10 @@ def _subject(
     choice = choose(np.ones(groups, bool))
     elsewhere = metrics.choose_elsewhere(choose, groups, draws.seed)
     points = curve_of(counts, media)
-    chosen = ChosenThreshold(wanted=str(want), threshold=None, too_few=_reached_by_few(counts, want, blank))
-    if choice is not None:
+    if choice is None:
+        few = _reached_by_few(counts, want, blank)
+        chosen = ChosenThreshold(wanted=str(want), threshold=None, too_few=few)
+    else:
         here = _point(counts, choice.index, media)
         chosen = ChosenThreshold(
             wanted=str(want),

@@ -225,12 +225,11 @@ def threshold_lines(thresholds: Thresholds) -> list[str]:
 def describe_thresholds(thresholds: Thresholds) -> list[str]:
     """What the chosen thresholds do together, and what the states mean."""
     units = "media" if thresholds.over == "media" else f"{thresholds.over}s"
-    many = f"{thresholds.groups} {units}"
     lines = [
-        f"Chosen on {many}; elsewhere: chosen on some of them, judged at the others. promised: holds at "
-        f"{units} like these with 90 % confidence; reached here: on these, look at elsewhere; not "
-        "reached: by no threshold, or on too few answers to tell, so that `trapline write --thresholds` "
-        "gives no such answer."
+        f"Chosen on {many(thresholds.groups, thresholds.over)}; elsewhere: chosen on some of them, "
+        f"judged at the others. promised: holds at {units} like these with 90 % confidence; reached here: "
+        "on these, look at elsewhere; not reached: by no threshold, or on too few answers to tell, so that "
+        "`trapline write --thresholds` gives no such answer."
     ]
     for name, together in (("label", thresholds.together), ("rank", thresholds.ranks)):
         if together is not None:

@@ -9,12 +9,11 @@ the percentiles of resamples it sees how much hangs on a location that is larger
 
 The interval is that of Student's t on a scale on which figures are nearer to symmetric, so that it is longer
 on the side where it can be: the logit for a share, the logarithm for a loss, the figure itself for a
-difference. It ends where the figure cannot go on: a log loss at 16.1, a Brier score at 2, or at 1 where
-media may have several labels. A few large
-locations, or a label that few show, leave few degrees of freedom, whatever the count of locations: they are
-twice the effective number of movements (Σ d²)² / Σ d⁴, at most one fewer than the locations that move the
-figure at all. The two was chosen by simulation (`benchmarks/coverage.py`), whose
-table says how often these intervals hold.
+difference. It ends where the figure cannot go on: a log loss at 16.1, a Brier score at 2, or at 1 where media
+may have several labels. A few large locations, or a label that few show, leave few degrees of freedom,
+whatever the count of locations: they are twice the effective number of movements (Σ d²)² / Σ d⁴, at most one
+fewer than the locations that move the figure at all. The two was chosen by simulation
+(`benchmarks/coverage.py`), whose table says how often these intervals hold.
 """
 
 from __future__ import annotations
